@@ -82,11 +82,13 @@ def report_run(settings: ReportSettings) -> Result:
     file, size, made = files(folder, name, lambda write: make_page(heads, other, choices, write))
     record_outputs(heads.run.path, made)
     several = of_several(heads) if MAPS in heads.run.manifest.tables else None
-    how = (
-        "open it in a browser, or put the folder on any web server" if settings.folder
-        else "open it in a browser, or send it: it needs nothing else"
-    )  # fmt: skip
-    return Result(about=[f"{file}, {size / 1e6:.1f} MB; {how}"], warnings=list(filter(None, [several])))
+    megabytes = f"{size / 1e6:.1f} MB"
+    said = (
+        f"{file}, in a folder of {megabytes}; open it in a browser, or put the folder on any web server"
+        if settings.folder
+        else f"{file}, {megabytes}; open it in a browser, or send it: it needs nothing else"
+    )
+    return Result(about=[said], warnings=list(filter(None, [several])))
 
 
 _Write = Callable[["Piece"], None]

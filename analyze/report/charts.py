@@ -128,8 +128,10 @@ def head_scatter(words: Words) -> Spec:
     tips = [alt.Tooltip("name:N", title=words["head"])]
     tips += [alt.Tooltip(f"{each}:Q", format=".3~g", title=words[f"scatter_{each}"]) for each in ("x", "y")]
     scale = alt.Scale(zero=False, padding=14)
-    x, y = (partial(each, scale=scale, axis=alt.Axis(format=".2~g", tickCount=5)) for each in (alt.X, alt.Y))
-    ink = alt.Color("layer:Q", scale=alt.Scale(scheme="viridis"), legend=alt.Legend(
+    x, y = (partial(each, scale=scale, axis=alt.Axis(format=".4~g", tickCount=5)) for each in (alt.X, alt.Y))
+    # Without its ends, which do not show on a dark page or a light one
+    colours = alt.SchemeParams(name="viridis", extent=[0.3, 0.9])
+    ink = alt.Color("layer:Q", scale=alt.Scale(scheme=colours), legend=alt.Legend(
         **LEGEND | {"title": words["layer"], "tickMinStep": 1, "format": "d"}))  # fmt: skip
     bars = alt.Chart(alt.NamedData("bars")).encode(color=ink)
     both = bars.mark_rule(opacity=0.5).encode(x("low_x:Q", title="X"), y("y:Q", title="Y"), x2="high_x:Q")

@@ -65,9 +65,9 @@ def _picture(rows: Rows, title: str, words: Words) -> str:
     """The values with their intervals; grey where an interval holds 0, and without one where images are too few."""
     ink = alt.condition("datum.clear", alt.value(_INKS["own"]), alt.value(_INKS["quiet"]))
     base = alt.Chart(alt.Data(values=rows)).encode(alt.Y("head:N", sort=None, title=None), color=ink)
-    zero = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color=_INKS["soft"]).encode(alt.X("zero:Q"))
+    zero = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color=_INKS["soft"]).encode(alt.X("zero:Q", title=title))
     bars = base.mark_rule(strokeWidth=2.5).encode(alt.X("low:Q", title=title), x2="high:Q")
-    dots = base.mark_point(size=70, opacity=1, filled=True).encode(alt.X("value:Q"))
+    dots = base.mark_point(size=70, opacity=1, filled=True).encode(alt.X("value:Q", title=title))
     known = [zero, bars, dots] if any(np.isfinite(row["low"]) for row in rows) else [zero, dots]
     chart = alt.layer(*known).properties(width=_WIDTH, height=_ROW * max(1, len(rows)))
     soft, line = _INKS["soft"], _INKS["line"]

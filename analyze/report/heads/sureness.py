@@ -3,10 +3,13 @@
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from analyze.report.tallying import Order, Tallied
 from analyze.report.words import Words, number
 from analyze.statistics.heads.means import ABOVE, BELOW, UNTOLD, HeadMeans, Lead
 from analyze.statistics.intervals import FEW_IMAGES
+from analyze.statistics.multiplicity import FLOOR
 from analyze.statistics.reliability import RELIABLE
 from analyze.tables.frames import Heads
 from analyze.tables.values import names_of_heads
@@ -33,6 +36,10 @@ class Sureness:
 def sureness(found: Tallied, heads: Heads, words: Words, *, signed: bool) -> Sureness:
     """What is said beside the heads of a measure."""
     means = found.of_heads
+    known = means.mean[np.isfinite(means.mean)]
+    if len(known) and np.ptp(known) <= FLOOR:
+        same = words.filled("all_alike", value=number(known[0], 3, sign=signed))
+        return Sureness(pale=False, order="", told=_told(means, words) if signed else "", lead=[same])
     names = names_of_heads(heads.run.manifest)
     leads = [means.lead(lowest=lowest) for lowest in ((False, True) if signed else (False,))]
     return Sureness(

@@ -1,4 +1,4 @@
-// Made by `make page` of analyze/report/app, with Preact (MIT): 2c0aa3aed107b0a9fdd3c1df1689fd710a54d1588691454a5a5fb79f6236169f
+// Made by `make page` of analyze/report/app, with Preact (MIT): 46f060b30c5578bb87395bfdf6fed9085ffa6e4c1bbc2594e5ca1decfbe3753c
 "use strict";
 (() => {
   // node_modules/preact/dist/preact.mjs
@@ -555,8 +555,9 @@
   }
 
   // src/address.tsx
+  var LONGEST = 60;
   function Address() {
-    let names2 = notThere();
+    let names2 = notThere().map((name) => name.length > LONGEST ? `${name.slice(0, LONGEST)}…` : name);
     return /* @__PURE__ */ a3("div", { role: "status", children: names2.length > 0 && /* @__PURE__ */ a3("p", { class: "note", children: filled("not_there", { names: names2.join(words.comma) }) }) });
   }
   function CopyLink() {
@@ -625,7 +626,7 @@
   }
 
   // src/export.ts
-  var POINTS = 72, DOTS = 300, INCHES = { narrow: 3.3, wide: 6.9, svg: 6.9 }, FLATTER = { narrow: 0.55, wide: 0.75, svg: 0.75 }, LOWEST = 115, THINNER = { strokeWidth: 0.5, thickness: 0.5, size: 0.4, gradientLength: 0.55 }, METRE = 39.3701, OWN = /* @__PURE__ */ new Set(["chosen", "picked"]), WORDED = /* @__PURE__ */ new Set(["text", "all_text", "interval", "corrected", "shade", "order", "place", "cell"]);
+  var POINTS = 72, DOTS = 300, INCHES = { narrow: 3.3, wide: 6.9, svg: 6.9 }, FLATTER = { narrow: 0.55, wide: 0.75, svg: 0.75 }, LOWEST = 115, THINNER = { strokeWidth: 0.5, thickness: 0.5, size: 0.4, gradientLength: 0.55 }, METRE = 39.3701, OWN = /* @__PURE__ */ new Set(["chosen", "picked"]), WORDED = /* @__PURE__ */ new Set(["text", "all_text", "interval", "corrected", "shade", "order", "place", "cell", "ink", "inside"]);
   async function save(chart, format) {
     let name = [chart.name.replace("_signed", ""), ...chart.of ? [chart.of.replace(/[^\w-]+/g, "_")] : []].join("_");
     if (format === "csv") return offer(`${name}.csv`, new Blob([csv(rowsOf(chart))], { type: "text/csv" }));
@@ -802,7 +803,7 @@
     })), chosen: alike ? [place(state2.cell)] : [] }), [highest, alike && state2.cell]), signals = w2(() => {
       let { low, high, ticks: ticks2, labels } = scaleOf(rowOf(`b/${key}/ends`, category, 2), highest.map((cell) => values2[cell]));
       return { low, high, ticks: ticks2, labels, fade: 1 };
-    }, [key, category, highest]), named = highest.slice(0, MOST_NAMED).map((cell) => `${nameOf(model, cell)} ${digits(values2[cell], 4)}`), caption = [model.name.toUpperCase(), words.comma, words.highest, words.colon, named.join(words.comma)].join(""), own = alike ? `${words.semicolon}${nameOf(model, state2.cell)} ${digits(values2[state2.cell], 4)}` : "";
+    }, [key, category, highest]), named = highest.slice(0, MOST_NAMED).map((cell) => `${nameOf(model, cell)} ${digits(values2[cell], 4)}`), caption = [model.name.toUpperCase(), words.comma, words.highest, words.colon, named.join(words.comma)].join(""), own = alike && !highest.slice(0, MOST_NAMED).includes(state2.cell) ? `${words.semicolon}${nameOf(model, state2.cell)} ${digits(values2[state2.cell], 4)}` : "";
     return /* @__PURE__ */ a3(
       Figure,
       {
@@ -1053,8 +1054,9 @@
     let { second } = page;
     return second?.layers.length === layers.length && second.heads === heads ? valuesOfHead(key, cell, "b") : null;
   }
+  var columnOfMass = () => `${page.maps?.of ?? "a"}2v`, nameOfMass = () => columnOfMass().toUpperCase();
   function massOf(row, cell) {
-    let key = `looking/${page.maps?.of ?? "a"}2v`, known = () => page.measures.some((each) => each.key === key) ? knownValues(key, cell)(row) : void 0;
+    let key = `looking/${columnOfMass()}`, known = () => page.measures.some((each) => each.key === key) ? knownValues(key, cell)(row) : void 0;
     return mapOf(row, cell)?.mass ?? known();
   }
 
@@ -1111,7 +1113,7 @@
     let found = cell === null ? null : mapOf(row, cell), number = samples.images[row], alt = `${words.image_of} ${samples.question[row] ?? samples.id[row]}`;
     return /* @__PURE__ */ a3("div", { class: "picture", children: [
       /* @__PURE__ */ a3(Framed, { row, cell, height, alt }),
-      found && /* @__PURE__ */ a3("p", { class: "small mass", children: filled("mass_here", { head: shortName(cell), mass: digits(found.mass, 3) }) }),
+      found && /* @__PURE__ */ a3("p", { class: "small mass", children: filled("mass_here", { head: shortName(cell), mass: nameOfMass(), value: digits(found.mass, 3) }) }),
       number > 1 && /* @__PURE__ */ a3("p", { class: "small", children: filled("first_of", { number }) })
     ] });
   }
@@ -1230,7 +1232,7 @@
     ] });
   }
   function Tile({ cell, state: state2 }) {
-    let row = state2.sample, mass = massOf(row, cell), said = mass === void 0 ? words.mass_elsewhere : `${words.mass_on_image} ${digits(mass, 3)}`;
+    let row = state2.sample, mass = massOf(row, cell), said = mass === void 0 ? filled("mass_elsewhere", { mass: nameOfMass() }) : `${nameOfMass()} ${digits(mass, 3)}`;
     return /* @__PURE__ */ a3("li", { children: /* @__PURE__ */ a3("button", { type: "button", "data-cell": cell, "aria-pressed": cell === state2.cell, onClick: () => go({ cell }), children: [
       mapOf(row, cell) && /* @__PURE__ */ a3(Framed, { row, cell, height: SMALL, alt: "" }),
       /* @__PURE__ */ a3("b", { children: shortName(cell) }),
@@ -1340,7 +1342,7 @@
     ArrowDown: [1, 0],
     ArrowLeft: [0, -1],
     ArrowRight: [0, 1]
-  };
+  }, overAll = (text, category) => category ? filled("of_all_categories", { text }) : text, here = (text, category) => category ? text + words.colon + categoryName(category) : text;
   function Heads({ state: state2 }) {
     let measure = measureOf(state2.measure), highest = w2(() => order(state2.measure, state2.category), [state2.measure, state2.category]);
     return /* @__PURE__ */ a3($, { children: [
@@ -1354,14 +1356,14 @@
         /* @__PURE__ */ a3("div", { children: [
           /* @__PURE__ */ a3(HeadMap, { state: state2, measure, highest }),
           /* @__PURE__ */ a3(Dots, { state: state2, measure }),
-          /* @__PURE__ */ a3("h3", { children: words.highest }),
+          /* @__PURE__ */ a3("h3", { children: here(words.highest, state2.category) }),
           /* @__PURE__ */ a3(Chips, { id: "highest", state: state2, measure, named: highest.slice(0, MOST_NAMED2) }),
           /* @__PURE__ */ a3("div", { id: "lowest-heads", hidden: !measure.signed, children: [
-            /* @__PURE__ */ a3("h3", { children: words.lowest }),
-            /* @__PURE__ */ a3(Chips, { id: "lowest", state: state2, measure, named: highest.slice(-MOST_NAMED2).reverse() })
+            /* @__PURE__ */ a3("h3", { children: here(words.lowest, state2.category) }),
+            /* @__PURE__ */ a3(Chips, { id: "lowest", state: state2, measure, named: highest.slice(MOST_NAMED2).slice(-MOST_NAMED2).reverse() })
           ] }),
           /* @__PURE__ */ a3("h3", { children: [
-            words.top,
+            overAll(words.top, state2.category),
             words.colon,
             /* @__PURE__ */ a3("span", { class: "head-name", children: shortName(state2.cell) })
           ] }),
@@ -1468,7 +1470,7 @@
       layer: layerOf(cell),
       head: headOf(cell),
       shade: shading.shade(cell, place),
-      told: clear(measure, cell),
+      told: category > 0 || clear(measure, cell),
       value: mean(measure.key, cell, category),
       text: value(cell),
       interval: category ? "–" : writtenInterval(measure, interval(measure, cell)),
@@ -1481,7 +1483,7 @@
       [rows, chosen, picked]
     ), signals = w2(() => {
       let { low, high, ticks: ticks2, labels } = shading;
-      return { low, high, ticks: ticks2, labels, grey: grey(), fade: measure.sure.pale ? PALE : 1 };
+      return { low, high, ticks: ticks2, labels, grey: grey(), fade: category === 0 && measure.sure.pale ? PALE : 1 };
     }, [shading, scheme()]), first = highest.slice(0, 3).map((cell) => `${headName(cell)} ${value(cell)}`), label = [measure.label, words.comma, categoryName(category), words.stop, words.highest, words.colon], step = (event) => {
       let place = placeAfter(event, Math.floor(chosen / heads), chosen % heads);
       if (!place) return;
@@ -1504,13 +1506,14 @@
           /* @__PURE__ */ a3("span", { id: "keys-help", children: words.keys_help }),
           " ",
           /* @__PURE__ */ a3("span", { id: "beyond", children: shading.beyond > 0 && filled("beyond", { number: shading.beyond, of: highest.length }) }),
-          measure.signed && /* @__PURE__ */ a3("p", { id: "grey-note", children: [
+          measure.signed && category > 0 && /* @__PURE__ */ a3("p", { id: "untested", children: words.untested_category }),
+          measure.signed && category === 0 && /* @__PURE__ */ a3("p", { id: "grey-note", children: [
             /* @__PURE__ */ a3("span", { class: "swatch", style: { background: grey() } }),
             words.grey_heads,
             " ",
             /* @__PURE__ */ a3("span", { id: "told", children: measure.sure.told })
           ] }),
-          measure.sure.order && /* @__PURE__ */ a3("p", { class: "note", id: "order-note", children: measure.sure.order })
+          category === 0 && measure.sure.order && /* @__PURE__ */ a3("p", { class: "note", id: "order-note", children: measure.sure.order })
         ] })
       }
     );
@@ -1535,7 +1538,7 @@
     }) }), [measure]), signals = w2(
       () => ({ grey: grey(), accent: colour("accent"), picked: state2.cell }),
       [state2.cell, scheme()]
-    ), title = words[measure.signed ? "surest" : "highest"];
+    ), title = overAll(words[measure.signed ? "surest" : "highest"], state2.category);
     return /* @__PURE__ */ a3($, { children: [
       /* @__PURE__ */ a3("h3", { children: title }),
       measure.sure.lead.map((line) => /* @__PURE__ */ a3("p", { class: "definition lead-note", children: line })),
@@ -1587,7 +1590,7 @@
       /* @__PURE__ */ a3("h3", { id: "head-name", "aria-live": "polite", children: headName(state2.cell) }),
       /* @__PURE__ */ a3("p", { class: "definition", id: "measure-name", children: measure.label }),
       /* @__PURE__ */ a3(Numbers, { state: state2, measure }),
-      /* @__PURE__ */ a3("h4", { children: words.histogram }),
+      /* @__PURE__ */ a3("h4", { children: overAll(words.histogram, state2.category) }),
       /* @__PURE__ */ a3("p", { class: "key", children: [
         /* @__PURE__ */ a3("span", { class: "swatch own" }),
         words.this_head,
@@ -1603,12 +1606,12 @@
     ] });
   }
   function Numbers({ state: state2, measure }) {
-    let { cell, category } = state2, { key, reliability } = measure, number = (value) => written(measure, value), here = () => filled("in_category", { value: number(mean(key, cell, category)), category: categoryName(category) }), halves = [0, 1].map((half) => array(`${key}/halves`)[half * cells + cell]), rows = [
+    let { cell, category } = state2, { key, reliability } = measure, number = (value) => written(measure, value), inCategory = () => filled("in_category", { value: number(mean(key, cell, category)), category: categoryName(category) }), halves = [0, 1].map((half) => array(`${key}/halves`)[half * cells + cell]), rows = [
       ["mean_all", "mean", number(mean(key, cell, 0))],
       ["interval", "interval", writtenInterval(measure, interval(measure, cell))],
       ["interval_corrected", "corrected", writtenInterval(measure, interval(measure, cell, !0))]
     ];
-    category && rows.push(["mean_here", "here", here()]), rows.push(["rank", "rank", filled("rank_of", { rank: array(`${key}/ranks`)[cell], number: cells })]), halves.every(Boolean) && rows.push(["rank_halves", "halves", halves.join(" · ")]), rows.push(["reliability", "reliability", digits(reliability, 3)]);
+    category && rows.push(["mean_here", "here", inCategory()]), rows.push(["rank", "rank", overAll(filled("rank_of", { rank: array(`${key}/ranks`)[cell], number: cells }), category)]), halves.every(Boolean) && rows.push(["rank_halves", "halves", halves.join(" · ")]), rows.push(["reliability", "reliability", digits(reliability, 3)]);
     let meanings = {
       mean: `define_${measure.kind}`,
       interval: "define_interval",

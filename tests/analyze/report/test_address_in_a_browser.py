@@ -65,3 +65,9 @@ def test_the_address_can_be_copied(shown):
     page.click("#copy-link")
     page.get_by_text("Copied").wait_for()
     assert page.evaluate("navigator.clipboard.readText()") == page.url
+
+
+def test_a_long_address_is_said_in_short(shown):
+    page = shown(at=f"#head={'L1H1' * 500}", width=360)
+    assert page.inner_text("#address-part").count("L1H1") < 20
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from scipy import stats
 
 from analyze.report.answer.ranking import rankings
 from analyze.report.answer.sentence import LEVEL, sentence
+from analyze.report.heads.sureness import sureness
 from analyze.report.measures import measure
 from analyze.report.words import Words
 from analyze.statistics.heads.means import UNCLEAR, HeadMeans
@@ -18,6 +20,7 @@ from analyze.tables.frames import open_heads
 from tests.support.prunable import World, singles, write_world
 from tests.support.prunable import measure as knock_out
 from tests.support.report import JOB, WORLD
+from tests.support.runs import rewrite
 
 LAYERS, HEADS, GROUPS, IMAGES = 16, 16, 40, 80
 CELLS, WORLDS = LAYERS * HEADS, 100
@@ -76,6 +79,21 @@ def test_of_few_images_no_head_is_named(tmp_path):
     text = said(run)
     assert text.startswith("19 images are too few to tell heads apart: it takes 20")
     assert text.endswith("which heads matter was not measured.")
+    for one in ranked(run):
+        assert one.title in one.picture.partition("aria-label")[2].partition(">")[2]  # at the axis, not in the name
+        assert "zero" not in one.picture
+
+
+def test_of_heads_that_all_have_one_value_none_is_first(tmp_path):
+    run = write_world(tmp_path / "run", WORLD, categories={"OCR": 30})
+    rewrite(run, "heads", lambda table: table.set_column(
+        table.schema.get_field_index("v2q"), table.schema.field("v2q"), pa.array(np.zeros(len(table)), pa.float32())
+    ))  # fmt: skip
+    heads = open_heads(run)[0]
+    found = {each.name: each.found for each in measure(heads, heads.scope(None)).measures}
+    same = sureness(found["v2q"], heads, Words("en"), signed=False)
+    assert (same.lead, same.order, same.pale) == (["All heads have the same value here: 0.000."], "", False)
+    assert sureness(found["a2v"], heads, Words("en"), signed=False).lead != same.lead
 
 
 def test_heads_that_are_alike_are_not_told_apart(tmp_path):

@@ -55,6 +55,13 @@ def test_a_chart_is_saved_for_print_and_as_values(run, shown):
     assert page.locator(".for-print").count() == 0
 
 
+def test_no_colour_is_among_the_values_of_a_chart(shown):
+    _, content = saved(shown("two"), "answers", "csv")
+    table = pd.read_csv(io.BytesIO(content))
+    assert {"category", "difference", "low", "high"} <= set(table)
+    assert not {"ink", "inside"} & set(table)
+
+
 def test_most_effects_are_not_in_one_bin_and_masses_are_not_stacked(shown):
     page = shown()
     _, content = saved(page, "distribution", "csv")

@@ -100,7 +100,7 @@ def check_overlay(page, table):
         values = np.array(own["map"].iloc[0], float)
         shares = np.log(np.maximum(values / values.mean(), 1)) / np.log(top)
         np.testing.assert_allclose((np.array(alphas) / 255 / OPAQUE) ** 2, shares, atol=0.01)
-        assert card.locator(".mass").inner_text() == f"L{cell // HEADS}H{cell % HEADS}, mass {own['mass'].iloc[0]:.3f}"
+        assert card.locator(".mass").inner_text() == f"L{cell // HEADS}H{cell % HEADS}, A2V {own['mass'].iloc[0]:.3f}"
     page.uncheck("#overlay")
     assert page.locator(".card canvas").count() == 0
 

@@ -89,7 +89,7 @@ def test_a_sample_opens_and_gives_the_focus_back(run, shown):
     tiles.nth(3).click()
     assert page.inner_text("#head-name") == "Layer 2, head 3"
     for place, text in enumerate(tiles.locator(".small").all_inner_texts()):
-        assert near(text.removeprefix("mass on the image "), masses[name, 2, place])
+        assert near(text.removeprefix("A2V "), masses[name, 2, place])
     page.keyboard.press("ArrowRight")
     assert said(page)["sample"] == after
     page.keyboard.press("ArrowLeft")

@@ -25,11 +25,27 @@ def test_heads_whose_interval_holds_0_are_grey_and_noise_is_pale_and_said(run, s
     assert {opacity for _, opacity in fills} == {"1"}
     assert page.inner_text("#grey-note").lower().startswith(f"grey: {NOT_SIGNIFICANT}")
     assert f"{sum(told)} of {len(told)} heads differ significantly" in page.inner_text("#told")
+    check_that_nothing_is_said_of_a_single_category(page)
     page.click("[data-kind=contributing]")
     page.wait_for_selector("#order-note")
     assert measured["d2v"].order.noise
     assert f"mostly noise: its reliability is {measured['d2v'].order.reliability:.2f}" in page.inner_text("#order-note")
     assert {opacity for _, opacity in page.locator("#map .layer_0_marks path").evaluate_all(FILLS)} == {"0.35"}
+
+
+def check_that_nothing_is_said_of_a_single_category(page):
+    """What is tested over all categories is named so, and greys no head of the map of one."""
+    page.select_option("#category", "1")
+    page.wait_for_selector("#untested")
+    assert page.locator("#grey-note").count() == 0
+    fills = page.locator("#map .layer_0_marks path").evaluate_all(FILLS)
+    assert "#b4b4b4" not in [fill for fill, _ in fills]
+    assert page.inner_text("[data-number=rank]").endswith(" (all categories)")
+    headings = page.locator("#heads-section h3").all_inner_texts()
+    assert [each for each in headings if each.endswith("(all categories)")] == ["Surest effects (all categories)"]
+    assert "Highest heads: OCR" in headings
+    page.select_option("#category", "0")
+    page.wait_for_selector("#grey-note")
 
 
 def test_the_surest_effects_are_dots_with_intervals(run, shown):

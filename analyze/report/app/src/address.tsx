@@ -3,8 +3,10 @@ import { useState } from "preact/hooks";
 import { notThere } from "./state";
 import { filled, words } from "./words";
 
+const LONGEST = 60; // letters of a name
+
 export function Address() {
-  const names = notThere();
+  const names = notThere().map((name) => (name.length > LONGEST ? `${name.slice(0, LONGEST)}…` : name));
   return (
     <div role="status">{names.length > 0 && <p class="note">{filled("not_there", { names: names.join(words.comma) })}</p>}</div>
   );

@@ -47,7 +47,7 @@ function Map({ model, state }: { model: Model; state: State }) {
   }, [key, category, highest]);
   const named = highest.slice(0, MOST_NAMED).map((cell) => `${nameOf(model, cell)} ${digits(values[cell], 4)}`);
   const caption = [model.name.toUpperCase(), words.comma, words.highest, words.colon, named.join(words.comma)].join("");
-  const own = alike ? `${words.semicolon}${nameOf(model, state.cell)} ${digits(values[state.cell], 4)}` : "";
+  const own = alike && !highest.slice(0, MOST_NAMED).includes(state.cell) ? `${words.semicolon}${nameOf(model, state.cell)} ${digits(values[state.cell], 4)}` : "";
   return (
     <Figure
       id={`map-${model.name}`}

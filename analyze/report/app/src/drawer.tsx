@@ -8,7 +8,7 @@ import { mapOf } from "./maps";
 import { mean, measureOf, written } from "./measures";
 import { Framed, Picture } from "./picture";
 import { type State, go, state as now } from "./state";
-import { knownValues, massOf } from "./values";
+import { knownValues, massOf, nameOfMass } from "./values";
 import { digits, filled, headName, shortName, words } from "./words";
 
 const [LARGE, SMALL] = [520, 96]; // pixels, of images
@@ -121,7 +121,7 @@ function Layer({ state }: { state: State }) {
 function Tile({ cell, state }: { cell: number; state: State }) {
   const row = state.sample;
   const mass = massOf(row, cell);
-  const said = mass === undefined ? words.mass_elsewhere : `${words.mass_on_image} ${digits(mass, 3)}`;
+  const said = mass === undefined ? filled("mass_elsewhere", { mass: nameOfMass() }) : `${nameOfMass()} ${digits(mass, 3)}`;
   return (
     <li>
       <button type="button" data-cell={cell} aria-pressed={cell === state.cell} onClick={() => go({ cell })}>

@@ -13,7 +13,7 @@ const LOWEST = 115; // but no lower than this, so that the titles of axes fit
 const THINNER: Record<string, number> = { strokeWidth: 0.5, thickness: 0.5, size: 0.4, gradientLength: 0.55 };
 const METRE = 39.3701; // inches
 const OWN = new Set(["chosen", "picked"]); // data that only mark what others have
-const WORDED = new Set(["text", "all_text", "interval", "corrected", "shade", "order", "place", "cell"]); // no values of a chart
+const WORDED = new Set(["text", "all_text", "interval", "corrected", "shade", "order", "place", "cell", "ink", "inside"]); // no values of a chart
 
 export async function save(chart: Shown, format: Format): Promise<void> {
   const name = [chart.name.replace("_signed", ""), ...(chart.of ? [chart.of.replace(/[^\w-]+/g, "_")] : [])].join("_");

@@ -22,6 +22,10 @@ const STEPS: Record<string, [number, number]> = {
   ArrowRight: [0, 1],
 };
 
+// A heading of what is of all categories together where one is chosen; and of what is of the chosen one
+const overAll = (text: string, category: number) => (category ? filled("of_all_categories", { text }) : text);
+const here = (text: string, category: number) => (category ? text + words.colon + categoryName(category) : text);
+
 export function Heads({ state }: { state: State }) {
   const measure = measureOf(state.measure);
   const highest = useMemo(() => order(state.measure, state.category), [state.measure, state.category]);
@@ -39,14 +43,14 @@ export function Heads({ state }: { state: State }) {
         <div>
           <HeadMap state={state} measure={measure} highest={highest} />
           <Dots state={state} measure={measure} />
-          <h3>{words.highest}</h3>
+          <h3>{here(words.highest, state.category)}</h3>
           <Chips id="highest" state={state} measure={measure} named={highest.slice(0, MOST_NAMED)} />
           <div id="lowest-heads" hidden={!measure.signed}>
-            <h3>{words.lowest}</h3>
-            <Chips id="lowest" state={state} measure={measure} named={highest.slice(-MOST_NAMED).reverse()} />
+            <h3>{here(words.lowest, state.category)}</h3>
+            <Chips id="lowest" state={state} measure={measure} named={highest.slice(MOST_NAMED).slice(-MOST_NAMED).reverse()} />
           </div>
           <h3>
-            {words.top}
+            {overAll(words.top, state.category)}
             {words.colon}
             <span class="head-name">{shortName(state.cell)}</span>
           </h3>
@@ -179,7 +183,7 @@ function HeadMap({ state, measure, highest }: { state: State; measure: Measure; 
       layer: layerOf(cell),
       head: headOf(cell),
       shade: shading.shade(cell, place),
-      told: clear(measure, cell),
+      told: category > 0 || clear(measure, cell),
       value: mean(measure.key, cell, category),
       text: value(cell),
       interval: category ? "–" : writtenInterval(measure, interval(measure, cell)),
@@ -197,7 +201,7 @@ function HeadMap({ state, measure, highest }: { state: State; measure: Measure; 
   );
   const signals = useMemo(() => {
     const { low, high, ticks, labels } = shading;
-    return { low, high, ticks, labels, grey: grey(), fade: measure.sure.pale ? PALE : 1 };
+    return { low, high, ticks, labels, grey: grey(), fade: category === 0 && measure.sure.pale ? PALE : 1 };
   }, [shading, scheme()]);
   const first = highest.slice(0, 3).map((cell) => `${headName(cell)} ${value(cell)}`);
   const label = [measure.label, words.comma, categoryName(category), words.stop, words.highest, words.colon];
@@ -225,13 +229,14 @@ function HeadMap({ state, measure, highest }: { state: State; measure: Measure; 
         <span id="keys-help">{words.keys_help}</span> <span id="beyond">
           {shading.beyond > 0 && filled("beyond", { number: shading.beyond, of: highest.length })}
         </span>
-        {measure.signed && (
+        {measure.signed && category > 0 && <p id="untested">{words.untested_category}</p>}
+        {measure.signed && category === 0 && (
           <p id="grey-note">
             <span class="swatch" style={{ background: grey() }} />
             {words.grey_heads} <span id="told">{measure.sure.told}</span>
           </p>
         )}
-        {measure.sure.order && (
+        {category === 0 && measure.sure.order && (
           <p class="note" id="order-note">
             {measure.sure.order}
           </p>
@@ -267,7 +272,7 @@ function Dots({ state, measure }: { state: State; measure: Measure }) {
     () => ({ grey: grey(), accent: colour("accent"), picked: state.cell }),
     [state.cell, scheme()],
   );
-  const title = words[measure.signed ? "surest" : "highest"];
+  const title = overAll(words[measure.signed ? "surest" : "highest"], state.category);
   return (
     <>
       <h3>{title}</h3>
@@ -342,7 +347,7 @@ function Chosen({ state, measure }: { state: State; measure: Measure }) {
         {measure.label}
       </p>
       <Numbers state={state} measure={measure} />
-      <h4>{words.histogram}</h4>
+      <h4>{overAll(words.histogram, state.category)}</h4>
       <p class="key">
         <span class="swatch own" />
         {words.this_head} <span class="swatch quiet" />
@@ -362,15 +367,15 @@ function Numbers({ state, measure }: { state: State; measure: Measure }) {
   const { cell, category } = state;
   const { key, reliability } = measure;
   const number = (value: number) => written(measure, value);
-  const here = () => filled("in_category", { value: number(mean(key, cell, category)), category: categoryName(category) });
+  const inCategory = () => filled("in_category", { value: number(mean(key, cell, category)), category: categoryName(category) });
   const halves = [0, 1].map((half) => array(`${key}/halves`)[half * cells + cell]);
   const rows: [name: string, id: string, text: string][] = [
     ["mean_all", "mean", number(mean(key, cell, 0))],
     ["interval", "interval", writtenInterval(measure, interval(measure, cell))],
     ["interval_corrected", "corrected", writtenInterval(measure, interval(measure, cell, true))],
   ];
-  if (category) rows.push(["mean_here", "here", here()]);
-  rows.push(["rank", "rank", filled("rank_of", { rank: array(`${key}/ranks`)[cell], number: cells })]);
+  if (category) rows.push(["mean_here", "here", inCategory()]);
+  rows.push(["rank", "rank", overAll(filled("rank_of", { rank: array(`${key}/ranks`)[cell], number: cells }), category)]);
   if (halves.every(Boolean)) rows.push(["rank_halves", "halves", halves.join(" · ")]);
   rows.push(["reliability", "reliability", digits(reliability, 3)]);
   const meanings: Record<string, string> = {

@@ -2,6 +2,7 @@
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { type Box, page, samples } from "./data";
 import { type HeadMap, extent, imageSource, inside, mapOf, paint, paintScale, ticks } from "./maps";
+import { nameOfMass } from "./values";
 import { digits, filled, shortName, words } from "./words";
 
 const HIGHEST = 220; // pixels
@@ -24,7 +25,7 @@ export function Picture({ row, cell, height = HIGHEST }: PictureProps) {
   return (
     <div class="picture">
       <Framed row={row} cell={cell} height={height} alt={alt} />
-      {found && <p class="small mass">{filled("mass_here", { head: shortName(cell!), mass: digits(found.mass, 3) })}</p>}
+      {found && <p class="small mass">{filled("mass_here", { head: shortName(cell!), mass: nameOfMass(), value: digits(found.mass, 3) })}</p>}
       {number > 1 && <p class="small">{filled("first_of", { number })}</p>}
     </div>
   );

@@ -45,9 +45,13 @@ export function valuesInB(key: string, cell: number): ((row: number) => number) 
   return second?.layers.length === layers.length && second.heads === heads ? valuesOfHead(key, cell, "b") : null;
 }
 
-// The attention mass on the image, of the tokens that maps are of
+// The column of the attention mass on the image, of the tokens that maps are of
+const columnOfMass = () => `${page.maps?.of ?? "a"}2v`;
+export const nameOfMass = () => columnOfMass().toUpperCase();
+
+// Its value
 export function massOf(row: number, cell: number): number | undefined {
-  const key = `looking/${page.maps?.of ?? "a"}2v`;
+  const key = `looking/${columnOfMass()}`;
   const known = () => (page.measures.some((each) => each.key === key) ? knownValues(key, cell)(row) : undefined);
   return mapOf(row, cell)?.mass ?? known();
 }
