@@ -1,6 +1,6 @@
-"""A notebook runs the cookbook of the README, and `make plots`, from its first cell to its last.
+"""A notebook runs the cookbook of the guide, and `make plots`, from its first cell to its last.
 
-Its cells are the README's own blocks. Oracle: each cell runs; each query has an answer; the pictures are there.
+Its cells are the page's own blocks. Oracle: each cell runs; each query has an answer; the pictures are there.
 """
 
 import os
@@ -16,7 +16,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from tests.support.runs import write_run
 
 ROOT = Path(__file__).parents[1]
-README = ROOT / "analyze" / "README.md"
+COOKBOOK = ROOT / "analyze" / "guide" / "pandas.md"
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def printed(outputs: list) -> str:
 
 
 def test_the_cookbook_and_make_plots_run_in_a_notebook(folder):
-    text = README.read_text(encoding="utf-8")
+    text = COOKBOOK.read_text(encoding="utf-8")
     queries = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     (command,) = re.findall(r"`(!make plots [^`]*)`", text)
     cells = [*queries, f"{command} ARGS='--dpi 20'", "import os; print(_exit_code, os.environ['MPLBACKEND'])"]

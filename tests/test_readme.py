@@ -1,5 +1,6 @@
 """The README is true: it has the contract's tables and every flag, and its queries run."""
 
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -27,7 +28,9 @@ from tests.support.tiny_families import OF_TABLE
 
 ROOT = Path(__file__).parents[1]
 READMES = ("README.md", "README.zh.md")
-PLACES = (*READMES, "schemas", "extract", "analyze", "data")
+ENDINGS = (".md", ".zh.md")
+PLACES = ("schemas", "extract", "analyze", "data")
+GUIDE = ROOT / "analyze" / "guide"
 
 
 @pytest.mark.parametrize("readme", READMES)
@@ -39,13 +42,16 @@ def test_every_setting_is_in(readme, settings):
     assert [flag for flag in named if f"`{flag}`" not in text] == []
 
 
-@pytest.mark.parametrize("readme", READMES)
+@pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_of_analyze_is_in(readme, name):
-    text = (ROOT / "analyze" / readme).read_text(encoding="utf-8")
-    settings = COMMANDS[name].settings
-    flags = [flag_of(each) for each in settings_of(settings) if each.keyword]
-    assert f"analyze {name} " in text
+def test_every_command_of_analyze_has_its_page(ending, name):
+    """The index has a row for the question that it answers, with a link to a page that names it."""
+    index = (ROOT / "analyze" / f"README{ending}").read_text(encoding="utf-8")
+    (row,) = re.findall(rf"^\| .*`headflow {name} .*\|$", index, re.MULTILINE)
+    (page,) = re.findall(r"\((guide/[^)]*)\)", row)
+    assert f"headflow {name} " in (ROOT / "analyze" / page).read_text(encoding="utf-8")
+    flags = [flag_of(each) for each in settings_of(COMMANDS[name].settings) if each.keyword]
+    text = (GUIDE / f"flags{ending}").read_text(encoding="utf-8")
     assert [flag for flag in flags if not re.search(rf"`{flag}\b", text)] == []
 
 
@@ -118,8 +124,8 @@ def blocks(text: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
 
 
-def cookbook(readme: str) -> list[str]:
-    return blocks((ROOT / "analyze" / readme).read_text(encoding="utf-8"))
+def cookbook(page: str) -> list[str]:
+    return blocks((GUIDE / page).read_text(encoding="utf-8"))
 
 
 def run_queries(queries: list[str], run: Path, folder: Path, monkeypatch) -> int:
@@ -142,44 +148,87 @@ def run_queries(queries: list[str], run: Path, folder: Path, monkeypatch) -> int
 
 
 def test_the_queries_run(extracted, tmp_path, monkeypatch):
-    assert run_queries(cookbook("README.md"), extracted, tmp_path, monkeypatch) >= 8
+    assert run_queries(cookbook("pandas.md"), extracted, tmp_path, monkeypatch) >= 8
 
 
 def test_the_queries_for_any_run_also_run_on_an_imported_one(tmp_path, monkeypatch):
     run = write_run(tmp_path / "run", layers=3, heads=6)
     assert analyze(["export-pt", str(run)]) == 0
     assert analyze(["import-pt", str(run / RECORDS), str(tmp_path / "imported")]) == 0
-    text = (ROOT / "analyze" / "README.md").read_text(encoding="utf-8").partition("### A run of extract")[0]
+    text = (GUIDE / "pandas.md").read_text(encoding="utf-8").partition("## A run of extract")[0]
     assert run_queries(blocks(text), tmp_path / "imported", tmp_path, monkeypatch) >= 3
 
 
 def test_both_languages_ask_the_same():
-    assert cookbook("README.md") == cookbook("README.zh.md")
+    assert cookbook("pandas.md") == cookbook("pandas.zh.md")
 
 
-@pytest.mark.parametrize("readme", READMES)
-def test_the_tolerances_are_in(readme):
-    text = (ROOT / "analyze" / readme).read_text(encoding="utf-8")
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_the_tolerances_are_in(ending):
+    text = (GUIDE / f"verify{ending}").read_text(encoding="utf-8")
     assert sorted(re.findall(r"^\| [^|`]+ \| (0\.\d+) \|$", text, re.MULTILINE)) == sorted(
         {str(tolerance) for tolerance in TOLERANCES.values()}
     )
 
 
-def test_its_files_exist():
-    """Those that any README links to, relative to it; an anchor is a heading of the page."""
-    pages = [
-        page
-        for page in ROOT.rglob("README*.md")
-        if page.relative_to(ROOT).parts[0] in PLACES and "node_modules" not in page.parts
-    ]
-    assert len(pages) >= 8
-    for page in pages:
-        for link in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
-            name, _, anchor = link.partition("#")
-            target = page.parent / name if name else page
-            assert target.is_file(), (page, link)
-            headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE) if anchor else []
-            assert not anchor or anchor in [heading.lower().replace(" ", "-") for heading in headings], (page, link)
+def pages() -> list[Path]:
+    """All Markdown files of the project."""
+    found = [*ROOT.glob("*.md")]
+    for place in PLACES:
+        for folder, inner, names in os.walk(ROOT / place):
+            inner[:] = [name for name in inner if name != "node_modules"]
+            found += [Path(folder, name) for name in names if name.endswith(".md")]
+    return found
+
+
+def prose(text: str) -> str:
+    """A page without its blocks of code."""
+    return re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def anchors(text: str) -> list[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", prose(text), re.MULTILINE)
+    return [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
+
+
+def broken(page: Path) -> list[str]:
+    """The relative links of a page that lead nowhere, and those of a Chinese page to an English one without need."""
+    found = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", prose(page.read_text(encoding="utf-8"))):
+        name, _, anchor = link.partition("#")
+        target = page.parent / name if name else page
+        if "://" in link:
+            continue
+        if not target.is_file() or (anchor and anchor not in anchors(target.read_text(encoding="utf-8"))):
+            found.append(link)
+        chinese = target.with_name(target.name.replace(".md", ".zh.md"))
+        if page.name.endswith(".zh.md") and target.suffix == ".md" and chinese.is_file() and chinese != page != target:
+            found.append(f"{link}, not {chinese.name}")
+    return found
+
+
+def test_all_links_lead_to_a_file_and_a_heading():
+    found = pages()
+    assert len(found) >= 40
+    assert {page: links for page in found if (links := broken(page))} == {}
+
+
+def test_the_check_of_links_can_fail(tmp_path):
+    (tmp_path / "a.md").write_text("# The `x.y` of A\n[a](#the-xy-of-a) [b](b.md) [c](#c)\n```\n# c\n[d](d.md)\n```\n")
+    (tmp_path / "a.zh.md").write_text("# A\n[English](a.md) [e](https://e.org) [b](b.md#b) [a](../a.md)\n")
+    (tmp_path / "b.md").write_text("# B\n")
+    (tmp_path / "b.zh.md").write_text("# B\n[a](a.md#the-x.y-of-a)\n")
+    assert broken(tmp_path / "a.md") == ["#c"]
+    assert broken(tmp_path / "a.zh.md") == ["b.md#b, not b.zh.md", "../a.md"]
+    assert broken(tmp_path / "b.zh.md") == ["a.md#the-x.y-of-a", "a.md#the-x.y-of-a, not a.zh.md"]
+
+
+def test_every_page_of_a_guide_is_there_in_both_languages():
+    found = {page for page in pages() if page.parent.name == "guide"}
+    assert len(found) >= 30
+    languages = [{page.name.partition(".")[0] for page in found if page.name.endswith(".zh.md") == zh} for zh in (0, 1)]
+    assert languages[0] == languages[1]
 
 
 @pytest.mark.parametrize("readme", READMES)

@@ -1,4 +1,4 @@
-"""Docstrings, comments and READMEs are in plain words: expressions that readers had to read twice do not come back."""
+"""Docstrings, comments, READMEs and guides are in plain words: what readers had to read twice does not come back."""
 
 import ast
 import io
@@ -48,11 +48,17 @@ def banned(name: str, text: str) -> list[str]:
     ]
 
 
+def is_page(name: str) -> bool:
+    """Whether a file is a README or a page of a guide, in English."""
+    path = Path(name)
+    return path.name == "README.md" or ("guide" in path.parts and name.endswith(".md") and ".zh." not in name)
+
+
 def test_prose_has_no_banned_words():
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
     if listed.returncode:
         pytest.skip("the files of the project are known in a checkout")
-    names = [name for name in listed.stdout.splitlines() if name.endswith(".py") or Path(name).name == "README.md"]
+    names = [name for name in listed.stdout.splitlines() if name.endswith(".py") or is_page(name)]
     assert len(names) > 100
     own = [name for name in names if name != "tests/test_words.py" and (ROOT / name).is_file()]
     assert [line for name in own for line in banned(name, (ROOT / name).read_text(encoding="utf-8"))] == []
