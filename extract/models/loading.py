@@ -122,7 +122,8 @@ def _errors_named(model_path: str) -> Iterator[None]:
         why = one_line(error)
         if "install" in why:
             why = (
-                f"{_without_advice(why)}; what needs more packages than headflow's own is not supported, see the README"
+                f"{_without_advice(why)}; what needs more packages than headflow's own is not supported, "
+                "see extract/guide/models.md"
             )
         elif isinstance(error, StrictDataclassError):
             why = _VALIDATION.sub("", why).partition(". Errors: ")[0]  # which say the same of each type

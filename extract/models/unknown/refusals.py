@@ -107,7 +107,7 @@ def check_kind(name: str, config: PreTrainedConfig) -> None:
         HeadflowError: it does not, or its language model is an encoder and a decoder.
     """
     if type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
-        raise HeadflowError(f"{name} is a {config.model_type}, not a vision-language model; see the README's table")
+        raise HeadflowError(f"{name} is a {config.model_type}, not a vision-language model; see `headflow families`")
     text = config.get_text_config()
     if any(getattr(each, "is_encoder_decoder", False) for each in (config, text, getattr(config, "text_config", None))):
         raise HeadflowError(

@@ -1,4 +1,4 @@
-"""The Slurm script of the README, run with plain processes: stopped before its limit, queued again, complete."""
+"""The Slurm script of the guide, run with plain processes: stopped before its limit, queued again, complete."""
 
 import json
 import os
@@ -33,21 +33,21 @@ sys.exit(int(test.recv(99)))
 """
 
 
-def script(readme: str) -> str:
-    """The script in a README."""
-    found = re.search(r"^    #!/bin/bash\n(?:    .*\n)+", (ROOT / "extract" / readme).read_text(), re.M)
+def script(page: str) -> str:
+    """The script in a page."""
+    found = re.search(r"^    #!/bin/bash\n(?:    .*\n)+", (ROOT / "extract" / "guide" / page).read_text(), re.M)
     assert found is not None
     return re.sub(r"^    ", "", found.group(), flags=re.M)
 
 
 def test_the_chinese_one_is_the_same():
-    assert re.sub(r" +# .*", "", script("README.md")) == re.sub(r" +# .*", "", script("README.zh.md"))
+    assert re.sub(r" +# .*", "", script("many-machines.md")) == re.sub(r" +# .*", "", script("many-machines.zh.md"))
 
 
 @pytest.mark.skipif(os.name != "posix", reason="it is a shell script")
 def test_it_goes_on_where_it_was_stopped(extract, checkpoint_path, questions, extracted, tmp_path):
     run = tmp_path / "run"
-    text = script("README.md").replace("--num-chunks 16", "--num-chunks 2 --num-workers 0 --device cpu")
+    text = script("many-machines.md").replace("--num-chunks 16", "--num-chunks 2 --num-workers 0 --device cpu")
     values = {"MODEL": checkpoint_path, "IMAGES": questions / "images", "MME_test.json": questions / "MME_test.json"}
     for name, value in {**values, "RUN": run, ".venv/bin/python": tmp_path / "python"}.items():
         text = re.sub(rf"(?<= ){re.escape(name)}(?= )|^{re.escape(name)}(?= )", str(value), text, flags=re.M)
