@@ -1,4 +1,4 @@
-// Made by `make page` of analyze/report/app, with Preact (MIT): 46f060b30c5578bb87395bfdf6fed9085ffa6e4c1bbc2594e5ca1decfbe3753c
+// Made by `make page` of analyze/report/app, with Preact (MIT): e3c8a4e5b1cb6d722c8339c7866f150e92988e5e09649ab5db9b140112120424
 "use strict";
 (() => {
   // node_modules/preact/dist/preact.mjs
@@ -952,24 +952,29 @@
   }
 
   // src/pieces.ts
-  var loaded = /* @__PURE__ */ new Map(), asked = /* @__PURE__ */ new Set(), listener2;
+  var loaded = /* @__PURE__ */ new Map(), asked = /* @__PURE__ */ new Set(), missing2 = /* @__PURE__ */ new Set(), taken = /* @__PURE__ */ new Map(), listener2, missingPieces = () => [...missing2];
   async function take(name, { data, index, packed }) {
     loaded.set(name, { data, array: await unpacked(index, packed) });
   }
   function fetchPiece(name) {
     return asked.add(name), new Promise((resolve) => {
-      let script = document.createElement("script");
-      arriving.set(name, resolve), script.src = `pieces/${name}.js`, script.onload = () => script.remove(), document.head.append(script);
+      let script = document.createElement("script"), fail = () => {
+        missing2.add(name), resolve();
+      };
+      script.src = `pieces/${name}.js`, script.onerror = fail, script.onload = () => {
+        script.remove(), (taken.get(name) ?? Promise.reject()).then(resolve, fail);
+      }, document.head.append(script);
     });
   }
-  var arriving = /* @__PURE__ */ new Map();
   async function loadPieces(redraw) {
     listener2 = redraw, window.headflowPiece = (name, content) => {
-      take(name, content).then(arriving.get(name));
+      taken.set(name, take(name, content));
     };
     for (let place of document.querySelectorAll("script[id^=piece-]"))
       await take(place.id.slice(6), JSON.parse(place.textContent));
-    page.folder && await fetchPiece("page"), setArrays(loaded.get("page").array);
+    page.folder && await fetchPiece("page");
+    let own = loaded.get("page");
+    return own && setArrays(own.array), own !== void 0;
   }
   function piece(name) {
     return page.folder && !asked.has(name) && fetchPiece(name).then(() => listener2()), loaded.get(name);
@@ -1105,6 +1110,13 @@
     }[name] ?? words[name];
   }
 
+  // src/missing.tsx
+  var NAMED = 3;
+  function Missing() {
+    let names2 = missingPieces().map((name) => `pieces/${name}.js`), shown = [...names2.slice(0, NAMED), ...names2.length > NAMED ? [filled("and_more", { number: names2.length - NAMED })] : []];
+    return /* @__PURE__ */ a3("div", { role: "alert", class: "missing", children: names2.length > 0 && /* @__PURE__ */ a3("p", { class: "note", children: filled("missing_pieces", { names: shown.join(words.comma) }) }) });
+  }
+
   // src/picture.tsx
   var HIGHEST = 220, hasImage = (row) => samples.picture[row] !== null;
   function Picture({ row, cell, height = HIGHEST }) {
@@ -1188,6 +1200,7 @@
         },
         onClick: (event) => event.target === dialog.current && close(),
         children: /* @__PURE__ */ a3("div", { class: "inside", children: [
+          /* @__PURE__ */ a3(Missing, {}),
           /* @__PURE__ */ a3("div", { class: "controls", children: [
             /* @__PURE__ */ a3("h2", { id: "drawer-title", "aria-live": "polite", children: filled("sample_of", { place: place + 1, number: rows.length }) }),
             /* @__PURE__ */ a3("button", { type: "button", id: "drawer-earlier", disabled: place === 0, onClick: () => step(-1), children: words.previous }),
@@ -1885,6 +1898,7 @@
 
   // src/main.tsx
   var PARTS = {
+    "missing-part": Missing,
     "address-part": Address,
     "copy-part": CopyLink,
     "heads-part": Heads,
@@ -1904,7 +1918,11 @@
     markRegions();
   }
   async function main() {
-    await loadPieces(draw), begin(draw), document.getElementById("theme").onclick = () => go({ theme: scheme() === "dark" ? "light" : "dark" }), matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw), watchRegions(), draw(), await drawn(), markRegions(), document.documentElement.dataset.ready = "yes";
+    if (!await loadPieces(draw)) {
+      Q(/* @__PURE__ */ a3(Missing, {}), document.getElementById("missing-part")), document.documentElement.dataset.ready = "no";
+      return;
+    }
+    begin(draw), document.getElementById("theme").onclick = () => go({ theme: scheme() === "dark" ? "light" : "dark" }), matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw), watchRegions(), draw(), await drawn(), markRegions(), document.documentElement.dataset.ready = "yes";
   }
   main();
 })();

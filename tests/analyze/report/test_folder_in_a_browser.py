@@ -1,6 +1,7 @@
 """A page that is a folder, opened from a disk and from a web server: it loads what it shows, and nothing else."""
 
 import re
+import shutil
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -78,4 +79,46 @@ def test_a_script_that_is_not_the_page_s_own_is_refused(browser, address, folder
     page.wait_for_selector("html[data-ready]")
     assert page.locator("script[src='pieces/other.js']").count() == 1
     assert page.title() != "broken"
+    page.close()
+
+
+DAMAGE = {
+    "samples-0": lambda content: None,
+    "values-0-0": lambda content: b"",
+    "values-1-0": lambda content: content[:-40],
+    "values-2-0": lambda content: re.sub(rb'("packed":".{30}).{8}', rb"\1AAAAAAAA", content),
+}
+
+
+def test_it_names_pieces_that_are_missing_or_damaged(browser, folder, tmp_path):
+    """Missing, empty, cut short, and with other bytes in its arrays."""
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    files = {name: tmp_path / "pieces" / f"{name}.js" for name in DAMAGE}
+    for name, file in files.items():
+        content = DAMAGE[name](file.read_bytes())
+        file.unlink() if content is None else file.write_bytes(content)
+    page = browser.new_page()
+    page.goto((tmp_path / "index.html").as_uri() + "#measure=looking/t2v&head=L0H0&view=cards")
+    page.wait_for_selector("html[data-ready=yes]")
+    said = page.locator("#missing-part .note")
+    said.wait_for()
+    assert re.search(r"Missing or damaged .*: pieces/samples-0\.js\. Copy the whole folder again", said.inner_text())
+    assert page.locator("#cards .card").count() == 12  # all else is shown
+    page.locator("#view").select_option("table")
+    for measure, name in enumerate([*DAMAGE][1:]):
+        page.locator("#measure").select_option(index=measure)
+        if measure < 2:
+            page.locator("#missing-part", has_text=name).wait_for()
+    page.locator("#missing-part", has_text="and 1 more").wait_for()
+    page.locator("#lines button.link").first.click()
+    page.locator("dialog .note", has_text="pieces/samples-0.js").wait_for()
+    page.close()
+
+
+def test_it_says_so_where_it_cannot_be_drawn(browser, folder, tmp_path):
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "pieces" / "page.js").unlink()
+    page = browser.new_page()
+    page.goto((tmp_path / "index.html").as_uri())
+    page.locator("#missing-part .note", has_text="pieces/page.js").wait_for()
     page.close()

@@ -4,6 +4,7 @@ import { Said } from "./answers";
 import { Select } from "./controls";
 import { headOf, heads, layers, samples } from "./data";
 import { listed } from "./listing";
+import { Missing } from "./missing";
 import { mapOf } from "./maps";
 import { mean, measureOf, written } from "./measures";
 import { Framed, Picture } from "./picture";
@@ -51,6 +52,7 @@ function Opened({ state }: { state: State }) {
       onClick={(event) => event.target === dialog.current && close()}
     >
       <div class="inside">
+        <Missing />
         <div class="controls">
           <h2 id="drawer-title" aria-live="polite">
             {filled("sample_of", { place: place + 1, number: rows.length })}

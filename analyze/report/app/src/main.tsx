@@ -10,6 +10,7 @@ import { Figure, drawn } from "./chart";
 import { Distributions } from "./distributions";
 import { Drawer } from "./drawer";
 import { Heads } from "./heads";
+import { Missing } from "./missing";
 import { loadPieces } from "./pieces";
 import { markRegions, watchRegions } from "./overflow";
 import { SamplesList } from "./samples";
@@ -17,6 +18,7 @@ import { type State, begin, go, state } from "./state";
 import { applyTheme, scheme } from "./theme";
 
 const PARTS: Record<string, ComponentType<{ state: State }>> = {
+  "missing-part": Missing,
   "address-part": Address,
   "copy-part": CopyLink,
   "heads-part": Heads,
@@ -40,7 +42,11 @@ function draw(): void {
 }
 
 async function main(): Promise<void> {
-  await loadPieces(draw);
+  if (!(await loadPieces(draw))) {
+    render(<Missing />, document.getElementById("missing-part")!);
+    document.documentElement.dataset.ready = "no";
+    return;
+  }
   begin(draw);
   document.getElementById("theme")!.onclick = () => go({ theme: scheme() === "dark" ? "light" : "dark" });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);

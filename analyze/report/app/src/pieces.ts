@@ -20,7 +20,12 @@ declare global {
 
 const loaded = new Map<string, Piece<unknown>>();
 const asked = new Set<string>();
+const missing = new Set<string>();
+const taken = new Map<string, Promise<void>>(); // those that scripts gave
 let listener: () => void;
+
+// The pieces that were asked for and did not come, or came damaged
+export const missingPieces = () => [...missing];
 
 async function take(name: string, { data, index, packed }: Packed): Promise<void> {
   loaded.set(name, { data, array: await unpacked(index, packed) });
@@ -30,23 +35,33 @@ function fetchPiece(name: string): Promise<void> {
   asked.add(name);
   return new Promise((resolve) => {
     const script = document.createElement("script");
-    arriving.set(name, resolve);
+    const fail = () => {
+      missing.add(name);
+      resolve();
+    };
     script.src = `pieces/${name}.js`;
-    script.onload = () => script.remove();
+    script.onerror = fail;
+    script.onload = () => {
+      script.remove();
+      // It ran before: one that is cut short gave nothing
+      (taken.get(name) ?? Promise.reject()).then(resolve, fail);
+    };
     document.head.append(script);
   });
 }
-const arriving = new Map<string, () => void>();
 
-// Takes the pieces that are in the page, and the page's own arrays; `redraw` is called whenever another one has come
-export async function loadPieces(redraw: () => void): Promise<void> {
+// Takes the pieces that are in the page, and the page's own arrays; `redraw` is called whenever another one has come.
+// Returns whether the page can be drawn
+export async function loadPieces(redraw: () => void): Promise<boolean> {
   listener = redraw;
-  window.headflowPiece = (name, content) => void take(name, content).then(arriving.get(name));
+  window.headflowPiece = (name, content) => void taken.set(name, take(name, content));
   for (const place of document.querySelectorAll<HTMLElement>("script[id^=piece-]")) {
     await take(place.id.slice("piece-".length), JSON.parse(place.textContent!) as Packed);
   }
   if (page.folder) await fetchPiece("page");
-  setArrays(loaded.get("page")!.array);
+  const own = loaded.get("page");
+  if (own) setArrays(own.array);
+  return own !== undefined;
 }
 
 // A piece, once it is there: a page that is a folder begins to load it, and is drawn again
