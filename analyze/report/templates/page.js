@@ -1,4 +1,4 @@
-// Made by `make page` of analyze/report/app, with Preact (MIT): e3c8a4e5b1cb6d722c8339c7866f150e92988e5e09649ab5db9b140112120424
+// Made by `make page` of analyze/report/app, with Preact (MIT): 19086da71ae5b108b48fdc0a30a0ec3ff17354b4144fcd3c648bf0e97df9df23
 "use strict";
 (() => {
   // node_modules/preact/dist/preact.mjs
@@ -921,8 +921,18 @@
   function Right({ right }) {
     return right === null ? null : /* @__PURE__ */ a3("span", { class: `tag ${right ? "right" : "wrong"}`, children: right ? words.right : words.wrong });
   }
+  function SaidByB({ row }) {
+    let { second } = page;
+    return !second || !inB(row) ? null : /* @__PURE__ */ a3("p", { class: "of-other", children: [
+      `B${words.colon}`,
+      /* @__PURE__ */ a3("bdi", { children: second.prediction[row] ?? "–" }),
+      " ",
+      /* @__PURE__ */ a3(Right, { right: second.right[row] })
+    ] });
+  }
+  var inB = (row) => (page.second?.prediction[row] ?? null) !== null;
   function Said({ row, onOpen }) {
-    let { second } = page, question = samples.question[row] ?? "–", numbers = Object.entries(page.numbers).map(([name, text]) => `${words[text]} ${digits(column(name)[row], 3)}`);
+    let question = samples.question[row] ?? "–", numbers = Object.entries(page.numbers).map(([name, text]) => `${words[text]} ${digits(column(name)[row], 3)}`);
     return /* @__PURE__ */ a3($, { children: [
       /* @__PURE__ */ a3("p", { class: "question", children: onOpen ? /* @__PURE__ */ a3(Link, { text: question, onClick: onOpen }) : question }),
       /* @__PURE__ */ a3("p", { children: [
@@ -937,12 +947,7 @@
         /* @__PURE__ */ a3(Right, { right: samples.right[row] }),
         stateOf(row) !== "right" && /* @__PURE__ */ a3("span", { class: "tag", children: words[stateOf(row)] })
       ] }),
-      second && second.prediction[row] !== null && /* @__PURE__ */ a3("p", { class: "of-other", children: [
-        `B${words.colon}`,
-        /* @__PURE__ */ a3("bdi", { children: second.prediction[row] ?? "–" }),
-        " ",
-        /* @__PURE__ */ a3(Right, { right: second.right[row] })
-      ] }),
+      onOpen && /* @__PURE__ */ a3(SaidByB, { row }),
       /* @__PURE__ */ a3("p", { class: "small", children: [
         /* @__PURE__ */ a3("bdi", { children: categoryOf(row) }),
         " · ",
@@ -1055,14 +1060,14 @@
     let { kept } = measureOf(key), [rows, highest] = [array(`${key}/top`), array(`${key}/values`)], places = Array.from({ length: kept }, (_3, each) => cell * kept + each), top = new Map(places.map((place) => [rows[place] - 1, highest[place]]));
     return (row) => top.get(row) ?? (page.folder ? void 0 : valuesOfSample(key, row)?.[cell]);
   }
+  var sameShape = () => page.second?.layers.length === layers.length && page.second.heads === heads;
   function valuesInB(key, cell) {
-    let { second } = page;
-    return second?.layers.length === layers.length && second.heads === heads ? valuesOfHead(key, cell, "b") : null;
+    return sameShape() ? valuesOfHead(key, cell, "b") : null;
   }
   var columnOfMass = () => `${page.maps?.of ?? "a"}2v`, nameOfMass = () => columnOfMass().toUpperCase();
-  function massOf(row, cell) {
-    let key = `looking/${columnOfMass()}`, known = () => page.measures.some((each) => each.key === key) ? knownValues(key, cell)(row) : void 0;
-    return mapOf(row, cell)?.mass ?? known();
+  function massOf(row, cell, run = "a") {
+    let key = `looking/${columnOfMass()}`, values2 = page.measures.some((each) => each.key === key) ? run === "a" ? knownValues(key, cell) : valuesInB(key, cell) : null;
+    return mapOf(row, cell, run)?.mass ?? values2?.(row);
   }
 
   // src/listing.ts
@@ -1078,14 +1083,14 @@
     return rows.sort((one, other) => compared(key(one), key(other), sign) || one - other);
   }
   function keyOf({ sort, measure, cell }) {
-    let values2 = sort === "value" ? knownValues(measure, cell) : null, inB = sort === "value-b" ? valuesInB(measure, cell) : null;
+    let values2 = sort === "value" ? knownValues(measure, cell) : null, inB2 = sort === "value-b" ? valuesInB(measure, cell) : null;
     return {
       first: (row) => +(samples.picture[row] === null),
       // so that the few images of the page are found
       question: (row) => samples.question[row],
       category: (row) => samples.category[row],
       value: (row) => values2(row),
-      "value-b": (row) => inB?.(row),
+      "value-b": (row) => inB2?.(row),
       "lead-b": (row) => column("lead", "b")[row]
     }[sort] ?? ((row) => column(sort)[row]);
   }
@@ -1119,12 +1124,12 @@
 
   // src/picture.tsx
   var HIGHEST = 220, hasImage = (row) => samples.picture[row] !== null;
-  function Picture({ row, cell, height = HIGHEST }) {
+  function Picture({ row, cell, height = HIGHEST, run = "a" }) {
     if (!hasImage(row))
       return page.images ? /* @__PURE__ */ a3("div", { class: "nothing", children: words.no_image }) : /* @__PURE__ */ a3("div", {});
-    let found = cell === null ? null : mapOf(row, cell), number = samples.images[row], alt = `${words.image_of} ${samples.question[row] ?? samples.id[row]}`;
+    let found = cell === null ? null : mapOf(row, cell, run), number = samples.images[row], alt = `${words.image_of} ${samples.question[row] ?? samples.id[row]}`;
     return /* @__PURE__ */ a3("div", { class: "picture", children: [
-      /* @__PURE__ */ a3(Framed, { row, cell, height, alt }),
+      /* @__PURE__ */ a3(Framed, { row, cell, height, alt, run }),
       found && /* @__PURE__ */ a3("p", { class: "small mass", children: filled("mass_here", { head: shortName(cell), mass: nameOfMass(), value: digits(found.mass, 3) }) }),
       number > 1 && /* @__PURE__ */ a3("p", { class: "small", children: filled("first_of", { number }) })
     ] });
@@ -1132,8 +1137,8 @@
   function tellRatio({ currentTarget: image }) {
     image.parentElement.style.setProperty("--ratio", String(image.naturalWidth / image.naturalHeight));
   }
-  function Framed({ row, cell, height = HIGHEST, alt }) {
-    let found = cell === null ? null : mapOf(row, cell), image = /* @__PURE__ */ a3("img", { src: imageSource(row) ?? void 0, alt, onLoad: tellRatio });
+  function Framed({ row, cell, height = HIGHEST, alt, run = "a" }) {
+    let found = cell === null ? null : mapOf(row, cell, run), image = /* @__PURE__ */ a3("img", { src: imageSource(row) ?? void 0, alt, onLoad: tellRatio });
     return found ? /* @__PURE__ */ a3(Overlaid, { found, height, children: image }) : /* @__PURE__ */ a3("div", { class: "frame", children: image });
   }
   function placed(found, [x0, y0, x1, y1]) {
@@ -1162,9 +1167,9 @@
       )
     ] });
   }
-  function Scale() {
+  function Scale({ id }) {
     let canvas = T2(null);
-    return F2(() => paintScale(canvas.current), []), /* @__PURE__ */ a3("div", { class: "scale", id: "scale", children: [
+    return F2(() => paintScale(canvas.current), []), /* @__PURE__ */ a3("div", { class: "scale", id, children: [
       /* @__PURE__ */ a3("span", { children: words.scale_of_maps }),
       /* @__PURE__ */ a3("div", { class: "bar", children: [
         /* @__PURE__ */ a3("canvas", { ref: canvas, width: 256, height: 1 }),
@@ -1209,12 +1214,17 @@
             /* @__PURE__ */ a3("span", { class: "small", children: words.drawer_keys })
           ] }),
           /* @__PURE__ */ a3("div", { class: "split", children: [
-            /* @__PURE__ */ a3("div", { children: [
-              /* @__PURE__ */ a3(Picture, { row: state2.sample, cell: state2.overlay ? state2.cell : null, height: LARGE }),
-              /* @__PURE__ */ a3("p", { class: "small", children: /* @__PURE__ */ a3(OfHead, { state: state2 }) })
+            /* @__PURE__ */ a3("div", { class: page.second ? "both" : "", children: [
+              /* @__PURE__ */ a3("div", { children: [
+                page.second && /* @__PURE__ */ a3("h3", { children: "A" }),
+                /* @__PURE__ */ a3(Picture, { row: state2.sample, cell: state2.overlay ? state2.cell : null, height: LARGE }),
+                /* @__PURE__ */ a3("p", { class: "small", children: /* @__PURE__ */ a3(OfHead, { state: state2 }) })
+              ] }),
+              page.second && /* @__PURE__ */ a3(InB, { state: state2 })
             ] }),
             /* @__PURE__ */ a3("div", { class: "text", children: /* @__PURE__ */ a3(Said, { row: state2.sample }) })
           ] }),
+          page.maps && state2.overlay && /* @__PURE__ */ a3(Scale, { id: "drawer-scale" }),
           /* @__PURE__ */ a3(Layer, { state: state2 })
         ] })
       }
@@ -1223,6 +1233,22 @@
   function OfHead({ state: state2 }) {
     let measure = measureOf(state2.measure), value = knownValues(state2.measure, state2.cell)(state2.sample), on = value === void 0 ? words.value_elsewhere : written(measure, value), all = written(measure, mean(state2.measure, state2.cell, 0));
     return /* @__PURE__ */ a3($, { children: filled("head_on_sample", { head: headName(state2.cell), measure: measure.label, value: on, mean: all }) });
+  }
+  function InB({ state: { sample, cell, measure, overlay } }) {
+    let { second } = page, key = measureOf(measure), value = valuesInB(measure, cell)?.(sample) ?? NaN, mapped = overlay && mapOf(sample, cell, "b") !== null, mass = massOf(sample, cell, "b");
+    return /* @__PURE__ */ a3("div", { id: "drawer-b", children: [
+      /* @__PURE__ */ a3("h3", { children: "B" }),
+      inB(sample) ? sameShape() ? /* @__PURE__ */ a3($, { children: [
+        mapped && /* @__PURE__ */ a3(Picture, { row: sample, cell, height: LARGE, run: "b" }),
+        overlay && !mapped && /* @__PURE__ */ a3("p", { class: "small", children: [
+          words.no_map_in_b,
+          " ",
+          mass !== void 0 && filled("mass_here", { head: shortName(cell), mass: nameOfMass(), value: digits(mass, 3) })
+        ] }),
+        !Number.isNaN(value) && /* @__PURE__ */ a3("p", { class: "small", children: filled("value_in_b", { measure: key.label, value: written(key, value) }) })
+      ] }) : /* @__PURE__ */ a3("p", { class: "small", children: filled("other_heads_in_b", { layers: second.layers.length, heads: second.heads }) }) : /* @__PURE__ */ a3("p", { class: "small", children: words.not_in_b }),
+      /* @__PURE__ */ a3(SaidByB, { row: sample })
+    ] });
   }
   function Layer({ state: state2 }) {
     let layer = Math.floor(state2.cell / heads), cells2 = Array.from({ length: heads }, (_3, head) => layer * heads + head), shown = cells2.filter((cell) => mapOf(state2.sample, cell)).length;
@@ -1702,7 +1728,7 @@
   // src/table.tsx
   var numberOf = (name) => (row) => digits(column(name)[row], 3);
   function columnsOf(state2, values2) {
-    let { second } = page, measure = measureOf(state2.measure), open = (row) => /* @__PURE__ */ a3(Link, { text: samples.question[row] ?? samples.id[row], onClick: () => go({ sample: row }) }), inB = valuesInB(state2.measure, state2.cell), value = (row) => written(measure, values2(row) ?? NaN), prediction = (texts, right) => (row) => /* @__PURE__ */ a3($, { children: [
+    let { second } = page, measure = measureOf(state2.measure), open = (row) => /* @__PURE__ */ a3(Link, { text: samples.question[row] ?? samples.id[row], onClick: () => go({ sample: row }) }), inB2 = valuesInB(state2.measure, state2.cell), value = (row) => written(measure, values2(row) ?? NaN), prediction = (texts, right) => (row) => /* @__PURE__ */ a3($, { children: [
       /* @__PURE__ */ a3("bdi", { children: texts[row] ?? "–" }),
       " ",
       /* @__PURE__ */ a3(Right, { right: right[row] })
@@ -1723,7 +1749,7 @@
       ["prediction-b", prediction(second.prediction, second.right)],
       ["lead-b", (row) => digits(column("lead", "b")[row], 3)]
     ];
-    return [...shown, ...ofB, ...inB ? [["value-b", (row) => written(measure, inB(row))]] : []];
+    return [...shown, ...ofB, ...inB2 ? [["value-b", (row) => written(measure, inB2(row))]] : []];
   }
   var TEXTS = ["question", "category", "answer", "prediction", "state", "prediction-b"], UNSORTED = {
     answer: () => words.answer,
@@ -1761,7 +1787,7 @@
       /* @__PURE__ */ a3(Filters, { state: state2 }),
       /* @__PURE__ */ a3("p", { class: "definition", children: words[page.opposite ? "pairs_help" : "states_help"] }),
       page.maps && /* @__PURE__ */ a3(NoMap, { state: state2 }),
-      page.maps && state2.overlay && /* @__PURE__ */ a3(Scale, {}),
+      page.maps && state2.overlay && /* @__PURE__ */ a3(Scale, { id: "scale" }),
       /* @__PURE__ */ a3("p", { id: "found", "aria-live": "polite", children: rows.length ? filled("found", { number: rows.length }) : words.none_found }),
       state2.view === "table" ? /* @__PURE__ */ a3(SamplesTable, { rows: own, state: state2 }) : /* @__PURE__ */ a3("ul", { class: "cards", id: "cards", tabIndex: 0, "aria-label": words.samples_title, children: own.map((row) => /* @__PURE__ */ a3(Card, { row, state: state2 }, row)) }),
       /* @__PURE__ */ a3("nav", { class: "pages", "aria-label": words.samples_title, children: [

@@ -9,8 +9,8 @@ from tests.support.report import HOSTILE, click_head
 
 AXE = ROOT / "analyze" / "report" / "app" / "node_modules" / "axe-core" / "axe.min.js"
 OPENED = "document.querySelectorAll('details').forEach((each) => { each.removeAttribute('name'); each.open = true; })"
-# Each violation: its rule, and the first element
-FOUND = """async () => (await axe.run(document, {resultTypes: ["violations"]})).violations
+# Each violation in what a selector finds: its rule, and the first element
+FOUND = """async (where) => (await axe.run(where, {resultTypes: ["violations"]})).violations
     .map((each) => [each.id, each.nodes.length, each.nodes[0].html, each.nodes[0].failureSummary])"""
 # Texts that are shown or read out, but for settings, and texts of the data
 SAID = """() => {
@@ -33,10 +33,12 @@ HEADS = 4
 def test_axe_finds_nothing(shown, name, scheme, width):
     page = shown(name, scheme=scheme, width=width)
     page.evaluate(AXE.read_text(encoding="utf-8"))
-    assert page.evaluate(FOUND) == []
+    assert page.evaluate(FOUND, "html") == []
     page.evaluate(OPENED)
     page.wait_for_timeout(50)  # for `toggle`, which comes later
-    assert page.evaluate(FOUND) == []
+    assert page.evaluate(FOUND, "html") == []
+    page.locator(".card .question button").first.click()
+    assert page.evaluate(FOUND, "dialog") == []
 
 
 def test_home_and_end_lead_to_the_ends_of_a_layer_and_of_the_map(shown):

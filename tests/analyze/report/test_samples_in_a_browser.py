@@ -3,11 +3,22 @@
 import re
 from urllib.parse import quote
 
+import numpy as np
 import pandas as pd
 
+from analyze.drawing.maps import OPAQUE
+from tests.analyze.report.test_folder_in_a_browser import ALPHAS
 from tests.support.report import HOSTILE, WORLD, click_head, near, said
 
 HEADS = WORLD.heads.shape[1]
+# What has the focus: its id, its text, and whether it is in the open sample and can be seen
+FOCUSED = """() => {
+    const {activeElement: own} = document, {left, right, top, bottom} = own.getBoundingClientRect();
+    if (own === document.body) return null;
+    const seen = left >= 0 && right <= innerWidth && bottom > 0 && top < innerHeight;
+    const inside = own.closest("dialog") !== null && seen;
+    return [own.id, own.tagName === "SELECT" ? "" : own.textContent, inside];
+}"""
 
 
 def lines(page, column: str = "") -> list[str]:
@@ -99,6 +110,54 @@ def test_a_sample_opens_and_gives_the_focus_back(run, shown):
     page.go_back()
     assert said(page)["sample"] == name
     assert drawer.locator(".question").inner_text() == card.locator(".question").inner_text()
+
+
+def test_a_sample_is_open_in_both_runs_on_one_scale(run, other, files, shown):
+    """B's map, mass and value are those of its tables; its colours are those of A's scale."""
+    cell, name = 7, "OCR/0"
+    page = shown("two", at=f"#sample={name}&head=L1H3")
+    top = float(page.locator("#drawer-scale .tick").last.inner_text())
+    own = page.locator("#drawer-b")
+    for table, place in ((run, page.locator(".both > div").first), (other, own)):
+        maps = pd.read_parquet(table / "maps").set_index(["sample_id", "layer", "head"]).loc[name, cell // 4, cell % 4]
+        values = np.array(maps["map"], float)
+        shares = np.log(np.maximum(values / values.mean(), 1)) / np.log(top)
+        alphas = np.array(place.locator("canvas").evaluate(ALPHAS))
+        np.testing.assert_allclose((alphas / 255 / OPAQUE) ** 2, shares, atol=0.01)
+        assert near(place.locator(".mass").inner_text().removeprefix("L1H3, A2V "), maps["mass"])
+    heads = pd.read_parquet(other / "heads").set_index(["sample_id", "layer", "head"])["a2v"]
+    assert near(re.search(r": ([\d.]+) on this", own.inner_text())[1], heads[name, 1, 3])
+    said = pd.read_parquet(other / "samples").set_index("sample_id").loc[name]
+    assert own.locator(".of-other").inner_text().startswith(f"B: {said['prediction']} ")
+
+    file = files["two"].with_name("shape.html")  # as of a B with other heads
+    text = files["two"].read_text(encoding="utf-8")
+    file.write_text(text.replace('"second":{"layers":[0,1,2],', '"second":{"layers":[0,1],'), encoding="utf-8")
+    page.goto(f"{file.as_uri()}#sample={name}&head=L1H3")
+    assert own.locator("canvas").count() == 0
+    assert "B has 2 × 4 heads" in own.inner_text()
+
+
+def test_an_open_sample_is_reached_by_keys_on_a_phone(shown):
+    page = shown("two", width=360, at="#head=L0H0")
+    page.focus(".card .question button")
+    page.keyboard.press("Enter")
+    reached = []
+    for _ in range(20):
+        own = page.evaluate(FOCUSED)
+        if own is None or own in reached:  # the browser's own controls, or the first one again
+            break
+        reached.append(own)
+        page.keyboard.press("Tab")
+    assert {"drawer-later", "drawer-close", "drawer-layer"} <= {name for name, *_ in reached}
+    assert {f"L0H{head}" for head in range(HEADS)} <= {text[:4] for _, text, _ in reached}
+    assert all(inside for *_, inside in reached)
+    assert page.locator("dialog").evaluate("(each) => each.scrollWidth <= each.clientWidth")
+    page.locator("#tiles button").nth(2).focus()
+    page.keyboard.press("Enter")
+    assert said(page)["head"] == "L0H2"
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.activeElement.closest('.card') !== null")
 
 
 def test_an_address_opens_a_sample_and_its_texts_stay_text(shown, run):

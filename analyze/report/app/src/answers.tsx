@@ -11,9 +11,23 @@ export function Right({ right }: { right: 0 | 1 | null }) {
   return <span class={`tag ${right ? "right" : "wrong"}`}>{right ? words.right : words.wrong}</span>;
 }
 
-// `onOpen`: its question is a button
-export function Said({ row, onOpen }: { row: number; onOpen?: () => void }) {
+// What B answers
+export function SaidByB({ row }: { row: number }) {
   const { second } = page;
+  if (!second || !inB(row)) return null;
+  return (
+    <p class="of-other">
+      {`B${words.colon}`}
+      <bdi>{second.prediction[row] ?? "–"}</bdi> <Right right={second.right[row]} />
+    </p>
+  );
+}
+
+// Whether B has the sample
+export const inB = (row: number) => (page.second?.prediction[row] ?? null) !== null;
+
+// `onOpen`: its question is a button, and what B answers stands there too
+export function Said({ row, onOpen }: { row: number; onOpen?: () => void }) {
   const question = samples.question[row] ?? "–";
   const numbers = Object.entries(page.numbers).map(([name, text]) => `${words[text]} ${digits(column(name)[row], 3)}`);
   return (
@@ -31,12 +45,7 @@ export function Said({ row, onOpen }: { row: number; onOpen?: () => void }) {
         <Right right={samples.right[row]} />
         {stateOf(row) !== "right" && <span class="tag">{words[stateOf(row)]}</span>}
       </p>
-      {second && second.prediction[row] !== null && (
-        <p class="of-other">
-          {`B${words.colon}`}
-          <bdi>{second.prediction[row] ?? "–"}</bdi> <Right right={second.right[row]} />
-        </p>
-      )}
+      {onOpen && <SaidByB row={row} />}
       <p class="small">
         <bdi>{categoryOf(row)}</bdi> · <bdi>{samples.id[row]}</bdi>
       </p>

@@ -1,15 +1,15 @@
 // One sample, large, over the page: its image, its answers, and all heads of a layer on it.
 import { useLayoutEffect, useRef } from "preact/hooks";
-import { Said } from "./answers";
+import { Said, SaidByB, inB } from "./answers";
 import { Select } from "./controls";
-import { headOf, heads, layers, samples } from "./data";
+import { headOf, heads, layers, page, samples } from "./data";
 import { listed } from "./listing";
 import { Missing } from "./missing";
 import { mapOf } from "./maps";
 import { mean, measureOf, written } from "./measures";
-import { Framed, Picture } from "./picture";
+import { Framed, Picture, Scale } from "./picture";
 import { type State, go, state as now } from "./state";
-import { knownValues, massOf, nameOfMass } from "./values";
+import { knownValues, massOf, nameOfMass, sameShape, valuesInB } from "./values";
 import { digits, filled, headName, shortName, words } from "./words";
 
 const [LARGE, SMALL] = [520, 96]; // pixels, of images
@@ -69,16 +69,21 @@ function Opened({ state }: { state: State }) {
           <span class="small">{words.drawer_keys}</span>
         </div>
         <div class="split">
-          <div>
-            <Picture row={state.sample} cell={state.overlay ? state.cell : null} height={LARGE} />
-            <p class="small">
-              <OfHead state={state} />
-            </p>
+          <div class={page.second ? "both" : ""}>
+            <div>
+              {page.second && <h3>A</h3>}
+              <Picture row={state.sample} cell={state.overlay ? state.cell : null} height={LARGE} />
+              <p class="small">
+                <OfHead state={state} />
+              </p>
+            </div>
+            {page.second && <InB state={state} />}
           </div>
           <div class="text">
             <Said row={state.sample} />
           </div>
         </div>
+        {page.maps && state.overlay && <Scale id="drawer-scale" />}
         <Layer state={state} />
       </div>
     </dialog>
@@ -92,6 +97,36 @@ function OfHead({ state }: { state: State }) {
   const on = value === undefined ? words.value_elsewhere : written(measure, value);
   const all = written(measure, mean(state.measure, state.cell, 0));
   return <>{filled("head_on_sample", { head: headName(state.cell), measure: measure.label, value: on, mean: all })}</>;
+}
+
+// The head at the same place in B, on the same sample
+function InB({ state: { sample, cell, measure, overlay } }: { state: State }) {
+  const { second } = page;
+  const key = measureOf(measure);
+  const value = valuesInB(measure, cell)?.(sample) ?? NaN;
+  const mapped = overlay && mapOf(sample, cell, "b") !== null;
+  const mass = massOf(sample, cell, "b");
+  return (
+    <div id="drawer-b">
+      <h3>B</h3>
+      {!inB(sample) ? (
+        <p class="small">{words.not_in_b}</p>
+      ) : !sameShape() ? (
+        <p class="small">{filled("other_heads_in_b", { layers: second!.layers.length, heads: second!.heads })}</p>
+      ) : (
+        <>
+          {mapped && <Picture row={sample} cell={cell} height={LARGE} run="b" />}
+          {overlay && !mapped && (
+            <p class="small">
+              {words.no_map_in_b} {mass !== undefined && filled("mass_here", { head: shortName(cell), mass: nameOfMass(), value: digits(mass, 3) })}
+            </p>
+          )}
+          {!Number.isNaN(value) && <p class="small">{filled("value_in_b", { measure: key.label, value: written(key, value) })}</p>}
+        </>
+      )}
+      <SaidByB row={sample} />
+    </div>
+  );
 }
 
 function Layer({ state }: { state: State }) {

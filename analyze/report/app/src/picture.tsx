@@ -1,6 +1,6 @@
 // The image of a sample, with the map of a head over it.
 import { useLayoutEffect, useRef } from "preact/hooks";
-import { type Box, page, samples } from "./data";
+import { type Box, type Run, page, samples } from "./data";
 import { type HeadMap, extent, imageSource, inside, mapOf, paint, paintScale, ticks } from "./maps";
 import { nameOfMass } from "./values";
 import { digits, filled, shortName, words } from "./words";
@@ -13,18 +13,19 @@ interface PictureProps {
   row: number;
   cell: number | null; // the head whose map is shown
   height?: number; // the most that the picture takes, in pixels
+  run?: Run; // whose map it is
 }
 
-export function Picture({ row, cell, height = HIGHEST }: PictureProps) {
+export function Picture({ row, cell, height = HIGHEST, run = "a" }: PictureProps) {
   if (!hasImage(row)) {
     return page.images ? <div class="nothing">{words.no_image}</div> : <div />;
   }
-  const found = cell === null ? null : mapOf(row, cell);
+  const found = cell === null ? null : mapOf(row, cell, run);
   const number = samples.images[row];
   const alt = `${words.image_of} ${samples.question[row] ?? samples.id[row]}`;
   return (
     <div class="picture">
-      <Framed row={row} cell={cell} height={height} alt={alt} />
+      <Framed row={row} cell={cell} height={height} alt={alt} run={run} />
       {found && <p class="small mass">{filled("mass_here", { head: shortName(cell!), mass: nameOfMass(), value: digits(found.mass, 3) })}</p>}
       {number > 1 && <p class="small">{filled("first_of", { number })}</p>}
     </div>
@@ -37,8 +38,8 @@ function tellRatio({ currentTarget: image }: { currentTarget: HTMLImageElement }
 }
 
 // The image alone, with the map over it
-export function Framed({ row, cell, height = HIGHEST, alt }: PictureProps & { alt: string }) {
-  const found = cell === null ? null : mapOf(row, cell);
+export function Framed({ row, cell, height = HIGHEST, alt, run = "a" }: PictureProps & { alt: string }) {
+  const found = cell === null ? null : mapOf(row, cell, run);
   const image = <img src={imageSource(row) ?? undefined} alt={alt} onLoad={tellRatio} />;
   if (!found) return <div class="frame">{image}</div>;
   return (
@@ -93,11 +94,11 @@ function Marks({ found: { sample } }: { found: HeadMap }) {
 }
 
 // The colours of maps, with their numbers
-export function Scale() {
+export function Scale({ id }: { id: string }) {
   const canvas = useRef<HTMLCanvasElement>(null);
   useLayoutEffect(() => paintScale(canvas.current!), []);
   return (
-    <div class="scale" id="scale">
+    <div class="scale" id={id}>
       <span>{words.scale_of_maps}</span>
       <div class="bar">
         <canvas ref={canvas} width={256} height={1} />

@@ -24,7 +24,7 @@ export function SamplesList({ state }: { state: State }) {
       <Filters state={state} />
       <p class="definition">{words[page.opposite ? "pairs_help" : "states_help"]}</p>
       {page.maps && <NoMap state={state} />}
-      {page.maps && state.overlay && <Scale />}
+      {page.maps && state.overlay && <Scale id="scale" />}
       <p id="found" aria-live="polite">
         {rows.length ? filled("found", { number: rows.length }) : words.none_found}
       </p>

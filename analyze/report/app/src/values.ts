@@ -39,10 +39,12 @@ export function knownValues(key: string, cell: number): (row: number) => number 
   return (row) => top.get(row) ?? (page.folder ? undefined : valuesOfSample(key, row)?.[cell]);
 }
 
+// Whether B has as many layers and heads, so that a head has its counterpart at the same place
+export const sameShape = () => page.second?.layers.length === layers.length && page.second.heads === heads;
+
 // The same of the head at the same place in B; null where it has no such heads, or the page no values of them
 export function valuesInB(key: string, cell: number): ((row: number) => number) | null {
-  const { second } = page;
-  return second?.layers.length === layers.length && second.heads === heads ? valuesOfHead(key, cell, "b") : null;
+  return sameShape() ? valuesOfHead(key, cell, "b") : null;
 }
 
 // The column of the attention mass on the image, of the tokens that maps are of
@@ -50,8 +52,9 @@ const columnOfMass = () => `${page.maps?.of ?? "a"}2v`;
 export const nameOfMass = () => columnOfMass().toUpperCase();
 
 // Its value
-export function massOf(row: number, cell: number): number | undefined {
+export function massOf(row: number, cell: number, run: Run = "a"): number | undefined {
   const key = `looking/${columnOfMass()}`;
-  const known = () => (page.measures.some((each) => each.key === key) ? knownValues(key, cell)(row) : undefined);
-  return mapOf(row, cell)?.mass ?? known();
+  const there = page.measures.some((each) => each.key === key);
+  const values = !there ? null : run === "a" ? knownValues(key, cell) : valuesInB(key, cell);
+  return mapOf(row, cell, run)?.mass ?? values?.(row);
 }
