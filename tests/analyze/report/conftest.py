@@ -52,7 +52,7 @@ def shown(browser, files):
         context.set_offline(True)
         context.route(re.compile("^(?!file:|data:)"), lambda route: (said.append(route.request.url), route.abort()))
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(60_000)  # a machine may be busy
         page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))
         page.goto(files[name].as_uri() + at)
