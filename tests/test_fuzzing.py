@@ -39,8 +39,8 @@ from tests.support.runs import LEDGER, OF_TEXT, PART, start, write_run
 from tests.support.tiny_families import make_family
 from tests.support.tiny_llava import make_checkpoint
 
-EXAMPLES = int(os.environ.get("HEADFLOW_EXAMPLES", "8"))
-FEW = max(3, EXAMPLES // 5)  # where each takes a while
+EXAMPLES = int(os.environ.get("HEADFLOW_EXAMPLES", "4"))
+FEW = max(2, EXAMPLES // 5)  # where each takes a while
 TABLES = ("heads", "samples", *EXTRAS)
 JOB = "single"
 OF_JOB = tuple(f"jobs/{JOB}/{name}" for name in ("run.json", LEDGER, f"knockouts/{PART}"))
@@ -240,7 +240,7 @@ def test_question_files(place, name, contents):
     file = place / name
     file.parent.mkdir(parents=True, exist_ok=True)
 
-    @tried(4 * EXAMPLES)
+    @tried(8 * EXAMPLES)
     @given(contents)
     def test(content):
         file.write_bytes(content)
@@ -257,7 +257,7 @@ def test_shards(place):
     whole = file.read_bytes()
     cells = values | st.just({"bytes": red}) | st.just({"bytes": None, "path": 3}) | st.binary()
 
-    @tried(2 * EXAMPLES)
+    @tried(4 * EXAMPLES)
     @given(damaged(whole) | st.tuples(st.sampled_from(sorted(rows[0])), cells))
     def test(content):
         if isinstance(content, tuple):
@@ -280,7 +280,7 @@ def test_images(place):
     files = [encoded(noise.convert(mode), kind) for kind, each in modes.items() for mode in each]
     files += [encoded(noise.convert("P" if kind == "blp" else "RGB"), kind) for kind in others]
 
-    @tried(8 * EXAMPLES)
+    @tried(16 * EXAMPLES)
     @given(st.sampled_from(files).flatmap(damaged))
     def test(content):
         (place / "image").write_bytes(content)

@@ -30,7 +30,7 @@ from tests.support.forks import start, wait
 from tests.support.runs import LEDGER, edit_json, read_tables
 from tests.support.tiny_llava import make_checkpoint
 
-FAULTS = int(os.environ.get("HEADFLOW_FAULTS", "4"))  # moments at which a run is killed
+FAULTS = int(os.environ.get("HEADFLOW_FAULTS", "2"))  # moments at which a run is killed
 NUMBER = 20
 
 
@@ -340,7 +340,7 @@ def stop_after(monkeypatch, passes: int) -> None:
     monkeypatch.setattr(TransformersModel, "forward", interrupted)
 
 
-@pytest.mark.parametrize(("first", "then", "passes"), [("4", "3", 1), ("1", "5", 1), ("2", "1", 3), ("3", "3", 1)])
+@pytest.mark.parametrize(("first", "then", "passes"), [("4", "3", 1), ("1", "5", 1), ("3", "3", 1)])
 def test_going_on_with_another_batch_size(arguments, duration, tmp_path, monkeypatch, first, then, passes):
     whole, run = duration[0], tmp_path / "run"
     if first == then:

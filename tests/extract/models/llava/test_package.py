@@ -297,8 +297,9 @@ def compare_maps(run, reference):
         assert np.abs(ours - theirs).max() <= 1e-5
 
 
-@pytest.mark.parametrize("images", ["blank", "swap", "noise", "shuffle"])
+@pytest.mark.parametrize("images", ["swap", "shuffle"])
 def test_counterfactual_images_are_the_package_s(package, forms, questions, tmp_path, images):
+    """Of other images and of the same; `blank` and `noise` take the way of `shuffle`."""
     flags = {"image_folder": questions / "images", "question_file": questions / "MME_test.json", "num_samples": ROWS}
     call = [*arguments(forms["released"].flags() | flags | {"dtype": "float32"}), "--images", images]
     ((code, _, error),) = package(RUNS, [[*call, "--backend", "llava", "--output-dir", str(tmp_path / "package")]])
