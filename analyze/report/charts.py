@@ -153,20 +153,20 @@ def _with(chart: Any, given: Mapping[str, Any]) -> Any:
 
 
 def head_histogram(words: Words) -> Spec:
-    """The values of one head over those of all; data `all` and `own`: `left right from to share`.
+    """The values of one head over those of all; data `all` and `own`: `left right place place_end share`.
 
-    `left` and `right` are places on the axis, where `ticks` have `labels`, which the page's script gives.
+    The bin stands on the axis from `place` to `place_end`. The page's script gives the axis `ticks` and their `labels`.
     """
     axis = alt.Axis(values=_param("ticks"), labelExpr="labels[indexof(ticks, datum.value)]", labelOverlap=True)
-    x = alt.X("left:Q", title=words["value"], axis=axis, scale=alt.Scale(nice=False, zero=False, padding=6))
+    x = alt.X("place:Q", title=words["value"], axis=axis, scale=alt.Scale(nice=False, zero=False, padding=6))
     y = alt.Y("share:Q", title=words["share_of_samples"], axis=alt.Axis(tickCount=4, format="%"))
     tips = [
-        alt.Tooltip("from:Q", format=".3~g", title=words["from"]),
-        alt.Tooltip("to:Q", format=".3~g", title=words["to"]),
+        alt.Tooltip("left:Q", format=".3~g", title=words["from"]),
+        alt.Tooltip("right:Q", format=".3~g", title=words["to"]),
         alt.Tooltip("share:Q", format=".2%", title=words["share_of_samples"]),
     ]
     whole, own = (
-        alt.Chart(alt.NamedData(name)).encode(x, y, x2="right:Q", y2=alt.datum(0), tooltip=tips)
+        alt.Chart(alt.NamedData(name)).encode(x, y, x2="place_end:Q", y2=alt.datum(0), tooltip=tips)
         for name in ("all", "own")
     )
     both = whole.mark_bar(style=QUIET) + own.mark_bar(style="own", fillOpacity=0.65)
@@ -241,8 +241,8 @@ def _answers(words: Words, rows: Rows) -> Spec:
 
 
 def _profiles(words: Words, found: Compared) -> Spec:
-    choice = _choice(words, "flow_of_profiles", flows_of(found.profiles))
-    base = alt.Chart(alt.Data(values=found.profiles)).transform_filter("datum.flow === flow_of_profiles")
+    """The means of layers of both runs; the page's script gives `flow`, the column."""
+    base = alt.Chart(alt.Data(values=found.profiles)).transform_filter("datum.flow === flow")
     x = alt.X("depth:Q", title=words["depth"], axis=alt.Axis(format="~g"), scale=alt.Scale(domain=[0, 1], padding=8))
     ink = alt.Color("run:N", sort=None, scale=alt.Scale(domain=list(found.names), range=_INKS[:2]), title=None,
                     legend=alt.Legend(orient="top", labelLimit=320, direction="vertical", symbolOpacity=1))  # fmt: skip
@@ -250,19 +250,19 @@ def _profiles(words: Words, found: Compared) -> Spec:
     tips = [alt.Tooltip("run:N", title=words["run"]), alt.Tooltip("layer:O", title=words["layer"])]
     tips += [alt.Tooltip("mean:Q", format=".4f", title=words["mean"])]
     line = base.mark_line(point=True).encode(x, alt.Y("mean:Q", title=words["mean"]), color=ink, tooltip=tips)
-    return _spec((band + line).add_params(choice), height=240)
+    return _spec(_with(band + line, {"flow": ""}), height=240)
 
 
 def _differences(words: Words, rows: Rows) -> Spec:
-    flows = flows_of(rows)
-    choice = _choice(words, "flow_of_differences", flows)
+    """B - A of each head; the page's script gives `flow`, the column."""
     ends, beyond = {}, {}
+    flows = flows_of(rows)
     for flow in flows:
         own = [row for row in rows if row["flow"] == flow]
         shown = np.array([row["difference"] for row in own if row["significant"]] or [row["difference"] for row in own])
         ends[flow] = colour_ends(shown, signed=True)[1]
         beyond[flow] = bool((np.abs(shown) > ends[flow] * (1 + _ROUNDING)).any())
-    given = [alt.param(name, expr=f"({json.dumps(values)})[flow_of_differences]")
+    given = [alt.param(name, expr=f"({json.dumps(values)})[flow]")
              for name, values in (("end", ends), ("beyond", beyond))]  # fmt: skip
     scale = alt.Scale(domainMin=alt.ExprRef("-end"), domainMax=alt.ExprRef("end"), **_SIGNED)
     sign = "(!beyond || !datum.value ? '' : datum.value < 0 ? '≤ ' : '≥ ')"
@@ -272,14 +272,14 @@ def _differences(words: Words, rows: Rows) -> Spec:
     tips = [alt.Tooltip(f"{each}:O", title=words[each]) for each in ("layer", "head")]
     tips += [alt.Tooltip(f"{each}:Q", format=".4f", title=each.upper()) for each in ("a", "b")]
     tips += [alt.Tooltip("difference:Q", format="+.4f", title="B − A"), alt.Tooltip("p:Q", format=".4f", title="p")]
-    chart = alt.Chart(alt.Data(values=rows)).transform_filter("datum.flow === flow_of_differences").mark_rect()
+    chart = alt.Chart(alt.Data(values=rows)).transform_filter("datum.flow === flow").mark_rect()
     chart = chart.encode(
         alt.X("head:O", title=words["head"], axis=alt.Axis(labelAngle=0, labelOverlap=True)),
         alt.Y("layer:O", title=words["layer"], axis=alt.Axis(labelOverlap=True)),
         color=colour,
         tooltip=tips,
     )
-    return _spec(chart.add_params(choice, *given), height=320)
+    return _spec(chart.add_params(alt.param("flow", value=flows[0]), *given), height=320)
 
 
 def pruning(words: Words, sets: Rows, random: Rows, unit: str) -> Spec:
@@ -319,13 +319,6 @@ def _left(rows: Rows, untouched: float) -> Rows:
         bounds = {"left": "loss", "left_low": "loss_high", "left_high": "loss_low"}
         found += [start, *(row | {left: untouched - row[loss] for left, loss in bounds.items()} for row in own)]
     return found
-
-
-def _choice(words: Words, name: str, flows: Sequence[str]) -> alt.Parameter:
-    """A menu of flows over a chart."""
-    labels = [words.flow(flow) for flow in flows]
-    menu = alt.binding_select(options=list(flows), labels=labels, name=f"{words['column']} ")
-    return alt.param(name=name, value=flows[-1], bind=menu)
 
 
 def _spec(chart: Any, **size: Any) -> Spec:

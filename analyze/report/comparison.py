@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analyze.compare.comparison import Comparison, compare
+from analyze.compare.sentences import Sentence
 from analyze.compare.verdict import clear
 from analyze.report.words import Words
 from analyze.statistics.clusters import Array
@@ -30,6 +31,7 @@ class Compared:
     Attributes:
         names: of A and B.
         verdict: in words, a line each.
+        flows: the mass columns that are compared.
         paired: how many samples were paired, in words.
         answers: accuracy by category, with the paired interval of B - A; `significant`: whether it is; `untold`: that
             it cannot be told, and there is no interval; `told`: which of these, in words.
@@ -39,6 +41,7 @@ class Compared:
     """
 
     names: tuple[str, str]
+    flows: list[str]
     verdict: list[str]
     paired: str
     answers: Rows
@@ -60,13 +63,21 @@ def compared_runs(a: Heads, b: Heads, words: Words, *, text_scope: str | None, r
     profiles["run"] = profiles["run"].map(dict(zip("ab", names, strict=True)))
     return Compared(
         names=(names[0], names[1]),
-        verdict=[sentence.in_words(words.language) for sentence in found.sentences()],
+        flows=flows,
+        verdict=[_said(sentence, words) for sentence in found.sentences()],
         paired=found.pairs.sentence().in_words(words.language),
         answers=_answers(found, words),
         heads=_rows(pd.concat([each.table for each in found.heads])) if found.heads else [],
         profiles=_rows(profiles[["run", "flow", "layer", "depth", "mean", "low", "high"]]),
         means=_rows(found.means),
     )
+
+
+def _said(sentence: Sentence, words: Words) -> str:
+    """A sentence of the verdict; columns have the names that they have on the page."""
+    flow = sentence.values.get("flow")
+    named = {} if flow is None else {"flow": str(flow).upper()}
+    return Sentence(sentence.name, **sentence.values | named).in_words(words.language)
 
 
 def means_beside(heads: Heads, other: Heads, text_scope: str | None) -> dict[str, Array]:

@@ -45,8 +45,16 @@ class Score:
     most: float
 
 
-def title(heads: Heads, scope: TextScope, words: Words) -> str:
-    """What the page is of: the model, the run, and what is not as usual: images, wording, text scope."""
+def title(heads: Heads, other: Heads | None, scope: TextScope, words: Words) -> str:
+    """What the page is of: a run, and the run that it is compared with."""
+    if other is None:
+        return words.filled("title", subject=_subject(heads, scope, words))
+    runs = [_subject(each, scope, words) for each in (heads, other)]
+    return words.filled("title_two", a=runs[0], b=runs[1])
+
+
+def _subject(heads: Heads, scope: TextScope, words: Words) -> str:
+    """A run in a title: the model, the run, and what is not as usual: images, wording, text scope."""
     manifest = heads.manifest
     parts = [
         Path(manifest.model or "").name,
@@ -55,7 +63,7 @@ def title(heads: Heads, scope: TextScope, words: Words) -> str:
         words.filled("title_prompt", name=heads.prompt) if heads.prompt else "",
         words["title_scope"] if scope.note else "",
     ]
-    return words.filled("title", subject=words["comma"].join(filter(None, parts)))
+    return words["comma"].join(filter(None, parts))
 
 
 def run_notes(heads: Heads, words: Words) -> list[tuple[str, str]]:

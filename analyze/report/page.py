@@ -19,6 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from analyze.pictures.labels import by_queries, colour
 from analyze.report import charts, comparison, overview
+from analyze.report.answer.links import linked
 from analyze.report.answer.ranking import rankings
 from analyze.report.answer.sentence import sentence
 from analyze.report.heads.localising import spatial_entropies
@@ -94,6 +95,7 @@ def _make_page(
     pieces, of_samples = pieces_of_samples(heads, other, measured, choices.held, choices.text_scope, file, write)
     data = {
         "words": words.texts,
+        "run": heads.run.path.resolve().name,
         "layers": heads.run.manifest.attending,
         "heads": heads.heads,
         "categories": heads.categories,
@@ -103,6 +105,7 @@ def _make_page(
         "kinds": list(MEASURE_KINDS),
         "flows": _flows(arrays, measured, words),
         "beside": None if other is None else _beside(arrays, heads, other, measured, choices.text_scope),
+        "columns": [] if compared is None else [(each, words.flow(each)) for each in compared.flows],
         **of_samples,
     }
     specs = _specs(words, heads, measured, compared, sets, random)
@@ -115,7 +118,7 @@ def _make_page(
         loads=write is not None,
         words=words,
         number=number,
-        title=overview.title(heads, scope, words),
+        title=overview.title(heads, other, scope, words),
         notes=overview.run_notes(heads, words),
         path=heads.run.path.name,
         settings=overview.settings(heads, scope, words),
@@ -131,6 +134,14 @@ def _make_page(
         asked_images=choices.held.images != 0,
         overlays=data["maps"],
         compared=compared,
+        contents=[
+            ("score", "score"),
+            ("heads", "heads_title"),
+            ("distributions", "distributions"),
+            ("samples", "samples_title"),
+            *[("comparison", "comparison")] * (compared is not None),
+            *[("pruning", "pruning")] * bool(sets),
+        ],
         units=list(dict.fromkeys(row["unit"] for row in sets)),
         charts=list(specs),
         opposite=heads.task.opposite,
@@ -163,7 +174,8 @@ def _measure(arrays: Arrays, one: Measure, heads: Heads, words: Words) -> dict[s
     arrays.add(f"{key}/top", found.top.T + 1)  # 0: there are no more
     arrays.add(f"{key}/values", found.values.T)
     return {
-        "name": one.name, "key": key, "kind": one.kind, "label": words.measure(one), "queries": one.queries,
+        "name": one.name, "key": key, "kind": one.kind, "label": words.measure(one),
+        "meaning": words.meaning(one), "queries": one.queries,
         "signed": signed, "sure": asdict(sureness(found, heads, words, signed=signed)),
         "reliability": found.order.reliability, "kept": found.top.shape[0], **_bins(found),
     }  # fmt: skip
@@ -213,8 +225,8 @@ def _flows(arrays: Arrays, measured: Measured, words: Words) -> list[dict[str, A
     flows = overview.add_distributions(arrays, measured.tally)
     panels = {flow: number for number, group in enumerate(by_queries(flows).values()) for flow in group}
     return [
-        {"name": flow, "label": words.flow(flow), "colour": colour(flow), "panel": panels[flow],
-         "of": "" if flow in DEFAULT_FLOWS else flow[0]}
+        {"name": flow, "label": words.flow(flow), "meaning": words.meaning_of_flow(flow), "colour": colour(flow),
+         "panel": panels[flow], "of": "" if flow in DEFAULT_FLOWS else flow[0]}
         for flow in flows
     ]  # fmt: skip
 
@@ -262,6 +274,7 @@ def _filled(*, loads: bool, **values: Any) -> str:
         "form-action": "'none'",
     }
     text = "; ".join(f"{name} {value}" for name, value in policy.items())
+    environment.filters["linked"] = linked
     return environment.get_template("page.html").render(policy=text, style=style, scripts=scripts, **values)
 
 

@@ -59,6 +59,23 @@ class Words:
         kind = self.texts[f"kind {one.job.kind}"]
         return f"{one.name}{self['colon']}{f'{kind} {roles}'.strip()}"
 
+    def meaning_of_flow(self, name: str) -> str:
+        """What the values of a mass column are, or of a contribution."""
+        source, target = name.partition("2")[0], self.texts[f"tokens {target_of(name)}"]
+        if source == _SIGNED:
+            return self.filled("define_of_contribution", name=name.upper(), target=target)
+        return self.filled(
+            "define_of_mass", name=name.upper(), source=self.texts[f"tokens {SOURCES[source]}"], target=target
+        )
+
+    def meaning(self, one: "Measure") -> str:
+        """What the values of a measure are."""
+        if one.job is None:
+            return self.meaning_of_flow(one.name)
+        query, key = (self.texts[f"tokens {role or 'any'}"] for role in (one.job.query, one.job.key))
+        done = self.filled(f"done {one.job.kind}", query=query, key=key)
+        return self.filled("define_of_effect", name=one.name, done=done)
+
     def span(self, low: float, high: float, digits: int = 1, *, sign: bool = False) -> str:
         """An interval: `−0.5 to 1.2`."""
         return self.filled("range", low=number(low, digits, sign=sign), high=number(high, digits, sign=sign))

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import altair as alt
 import numpy as np
 import vl_convert
+from markupsafe import escape
 
+from analyze.report.answer.links import HEAD, address
 from analyze.report.comparison import Rows
 from analyze.report.measures import LOOKING, Measure, Measured
 from analyze.report.words import Words, number
@@ -19,6 +21,8 @@ _DIGITS = 3
 _WIDTH, _ROW = 270, 22  # pixels, of the picture's frame and of a head in it
 # Stand-ins for colours of the page's style, by their names there
 _INKS = {"soft": "#020202", "line": "#030303", "own": "#040404", "quiet": "#050505"}
+_NAMES = 41  # pixels that the names of heads take, beside the frame
+_LABEL = re.compile(rf"<text [^>]*translate\([^,]*,(?P<y>[\d.]+)\)[^>]*>(?P<head>{HEAD.pattern})</text>")
 _NO_COLOUR = r' (?:aria-[\w-]+|role|class|font-family|version|xmlns:xlink)="[^"]*"'
 
 
@@ -27,12 +31,13 @@ class Ranking:
     """The highest heads, of values that may be negative those furthest from 0.
 
     Attributes:
-        title: of the measure.
+        measure: its key; `title`: its name in words.
         table: `head value low high clear text span`; the interval is corrected for all heads, and `clear` says that it
             does not hold 0.
         picture: SVG.
     """
 
+    measure: str
     title: str
     table: Rows
     picture: str
@@ -58,10 +63,10 @@ def _ranking(one: Measure, names: list[str], words: Words) -> Ranking:
         for cell in cells
     ]  # fmt: skip
     title = words.measure(one)
-    return Ranking(title, rows, _picture(rows, title, words))
+    return Ranking(one.key, title, rows, _picture(rows, one.key, title, words))
 
 
-def _picture(rows: Rows, title: str, words: Words) -> str:
+def _picture(rows: Rows, measure: str, title: str, words: Words) -> str:
     """The values with their intervals; grey where an interval holds 0, and without one where images are too few."""
     ink = alt.condition("datum.clear", alt.value(_INKS["own"]), alt.value(_INKS["quiet"]))
     base = alt.Chart(alt.Data(values=rows)).encode(alt.Y("head:N", sort=None, title=None), color=ink)
@@ -75,13 +80,20 @@ def _picture(rows: Rows, title: str, words: Words) -> str:
     axis["tickColor"] = line
     axis |= {"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": 500, "tickCount": 5}
     config = {"background": None, "axis": axis, "view": {"stroke": None}}
-    return themed(vl_convert.vegalite_to_svg({**chart.to_dict(), "config": config}), title, words)
+    svg = themed(vl_convert.vegalite_to_svg({**chart.to_dict(), "config": config}), title, words)
+    return _LABEL.sub(lambda found: _row_link(found, measure), svg)
+
+
+def _row_link(label: "re.Match[str]", measure: str) -> str:
+    """The name of a head as a link, which has the whole row."""
+    row = f'<rect x="{-_NAMES}" y="{float(label["y"]) - _ROW * 0.7:.1f}" width="{_NAMES + _WIDTH}" height="{_ROW}"/>'
+    return f'<a href="{escape(address(label["head"], measure))}">{row}{label[0]}</a>'
 
 
 def themed(svg: str, title: str, words: Words) -> str:
-    """A picture of Vega as one image with a name, in the colours of the page; nothing in it is a text of data."""
+    """A picture of Vega as a group with a name, in the colours of the page; nothing in it is a text of data."""
     svg = re.sub(_NO_COLOUR, "", svg)
     for name, colour in _INKS.items():
         svg = svg.replace(colour, f"var(--{name})")
     svg = re.sub(r' width="\d+" height="\d+" viewBox', " viewBox", svg, count=1)
-    return svg.replace("<svg", f'<svg role="img" aria-label="{words.filled("answer_picture", measure=title)}"', 1)
+    return svg.replace("<svg", f'<svg role="group" aria-label="{words.filled("answer_picture", measure=title)}"', 1)

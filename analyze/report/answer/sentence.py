@@ -5,6 +5,7 @@ it is false in at most 5% of runs: each of its parts holds for all heads togethe
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,45 +24,51 @@ DRAWS = 2_000  # permutations of heads
 _DIGITS = 2
 
 
-def sentence(heads: Heads, measured: Measured, score: Score | None, words: Words, seed: int) -> str:
+@dataclass(frozen=True)
+class Part:
+    """A part of the sentence, and the key of the measure by which it names heads."""
+
+    text: str
+    measure: str | None = None
+
+
+def sentence(heads: Heads, measured: Measured, score: Score | None, words: Words, seed: int) -> list[Part]:
     """What the run says of its heads, in one sentence.
 
     Args:
         score: the accuracy, where there is one.
+
+    Returns:
+        Its parts, with what stands between them.
     """
     look, effect = measured.first_looking(), measured.first_mattering()
     parts = list(_of_heads(heads, look, effect, words, seed))
     if effect is None:
-        parts.append(words["answer_unmeasured"])
+        parts.append(Part(words["answer_unmeasured"]))
     if score is not None:
         span = words.span(score.low, score.high) if score.low == score.low else words["no_interval"]
-        parts.append(words.filled("answer_score", value=number(score.value), span=span))
-    text = words["semicolon"].join(parts)
-    return f"{text[:1].upper()}{text[1:]}{words['stop']}"
+        parts.append(Part(words.filled("answer_score", value=number(score.value), span=span)))
+    joined = [part for each in parts for part in (Part(words["semicolon"]), each)][1:]
+    first = replace(joined[0], text=f"{joined[0].text[:1].upper()}{joined[0].text[1:]}")
+    return [first, *joined[1:], Part(words["stop"])]
 
 
-def _of_heads(heads: Heads, look: Measure | None, effect: Measure | None, words: Words, seed: int) -> Iterator[str]:
+def _of_heads(heads: Heads, look: Measure | None, effect: Measure | None, words: Words, seed: int) -> Iterator[Part]:
     """Which head is highest by each measure, and whether both orders agree."""
+    names = names_of_heads(heads.run.manifest)
     shown = [each for each in (look, effect) if each is not None]
     if shown and (images := min(each.found.of_heads.images for each in shown)) < FEW_IMAGES:
-        yield words.filled("answer_few", number=images, needed=FEW_IMAGES)
+        yield Part(words.filled("answer_few", number=images, needed=FEW_IMAGES))
         return
     if look is not None:
         means = look.found.of_heads
         if (lead := means.lead()) is not None:
-            yield _first(
-                "look",
-                lead,
-                means,
-                words,
-                names_of_heads(heads.run.manifest),
-                number=means.heads,
-                measure=words.flow(look.name),
-            )
+            values = {"number": means.heads, "measure": words.flow(look.name)}
+            yield Part(_first("look", lead, means, words, names, **values), look.key)
     if effect is not None:
-        yield _of_effects(effect.found.of_heads, words, names_of_heads(heads.run.manifest))
+        yield Part(_of_effects(effect.found.of_heads, words, names), effect.key)
     if look is not None and effect is not None:
-        yield _of_both(look, effect, heads, words, seed)
+        yield Part(_of_both(look, effect, heads, words, seed))
 
 
 def _of_effects(means: HeadMeans, words: Words, names: list[str]) -> str:

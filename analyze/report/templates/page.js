@@ -1,4 +1,4 @@
-// Made by `make page` of analyze/report/app, with Preact (MIT): 19086da71ae5b108b48fdc0a30a0ec3ff17354b4144fcd3c648bf0e97df9df23
+// Made by `make page` of analyze/report/app, with Preact (MIT): 046982dfc46b00b0f548d0223b52689adc7bf38ef5cad6a75dc6fe7d57ea5119
 "use strict";
 (() => {
   // node_modules/preact/dist/preact.mjs
@@ -411,6 +411,9 @@
   function filled(name, values2) {
     return words[name].replace(/\{(\w+)\}/g, (_3, key) => String(values2[key]));
   }
+  function counted(name, number) {
+    return filled(number === 1 && `${name}_one` in words ? `${name}_one` : name, { number });
+  }
   var missing = (value) => value == null || Number.isNaN(value), minus = (text) => text.replace("-", "−");
   function digits(value, places) {
     return missing(value) ? "–" : minus(value.toFixed(places));
@@ -468,8 +471,9 @@
   function fieldsOf() {
     let all = Array.from({ length: cells }, (_3, cell) => shortName(cell)), panels = [];
     for (let flow of page.flows) panels[flow.panel] ??= flow.name;
-    let groups = ["run", ...layers.map((layer) => `layer/${layer}`), ...categories.map((name) => `category/${name}`)];
+    let columns = page.columns.map(([name]) => name), own = columns.find((name) => name === measureOf(page.measure).name), groups = ["run", ...layers.map((layer) => `layer/${layer}`), ...categories.map((name) => `category/${name}`)];
     return {
+      at: word("at", ["", ...sections()], ""),
       measure: {
         name: "measure",
         first: page.measure,
@@ -489,6 +493,7 @@
         write: (names2) => names2,
         read: (names2) => names2.split(",").every((name) => all.includes(name)) ? names2 : void 0
       },
+      compared: word("compared", columns, own ?? columns.at(-1) ?? ""),
       panel: oneOf("columns", panels, 0, 0),
       of: oneOf("rows", groups, 0, 0),
       sampleCategory: oneOf("samples-of", ["", ...categories], -1, -1),
@@ -509,11 +514,14 @@
       theme: word("theme", ["", "light", "dark"], "")
     };
   }
-  var fields, current, listener, unknown = [], lastMove = "";
+  var fields, current, listener, unknown = [], lastMove = "", OWN = {};
   function begin(draw2) {
     listener = draw2, fields = fieldsOf(), recall(), addEventListener("popstate", () => {
       recall(), draw2();
     });
+  }
+  function sections() {
+    return [...document.querySelectorAll("section[id$=-section]")].map((each) => each.id.replace(/-section$/, ""));
   }
   var state = () => current, notThere = () => unknown;
   function go(change, move = "") {
@@ -521,10 +529,24 @@
     let same = move !== "" && move === lastMove;
     lastMove = move;
     try {
-      history[same ? "replaceState" : "pushState"](null, "", addressOf(current));
+      history[same ? "replaceState" : "pushState"](OWN, "", addressOf(current));
     } catch {
     }
     listener();
+  }
+  function pass(at) {
+    if (at !== current.at) {
+      current = { ...current, at };
+      try {
+        history.replaceState(OWN, "", addressOf(current));
+      } catch {
+      }
+      listener();
+    }
+  }
+  function follow(hash) {
+    let { found } = choicesIn(hash);
+    return go(found), found;
   }
   var names = () => Object.keys(fields);
   function addressOf(state2) {
@@ -533,15 +555,19 @@
       return text === write(first) ? [] : [`${name}=${encodeURIComponent(text).replaceAll("%2F", "/").replaceAll("%20", "+")}`];
     }).join("&")}`;
   }
+  function choicesIn(hash) {
+    let at = /^#(\w+)-section$/.exec(hash)?.[1], said = new URLSearchParams(at ? { at } : hash.includes("=") ? hash.slice(1) : ""), found = {}, missed = [], take2 = (key) => {
+      let { name, read } = fields[key], text = said.get(name);
+      if (said.delete(name), text === null) return;
+      let value = read(text);
+      value === void 0 ? missed.push(`${name}=${text}`) : found[key] = value;
+    };
+    return names().forEach(take2), { found, missed: [...missed, ...[...said].map(([name, text]) => `${name}=${text}`)] };
+  }
   function recall() {
     lastMove = "";
-    let hash = location.hash.slice(1);
-    if (current && hash && !hash.includes("=")) return;
-    let said = new URLSearchParams(hash.includes("=") ? hash : ""), found = {}, take2 = (key) => {
-      let { name, first, read } = fields[key], text = said.get(name), value = text === null ? first : read(text);
-      value === void 0 && missed.push(`${name}=${text}`), found[key] = value ?? first, said.delete(name);
-    }, missed = [];
-    names().forEach(take2), unknown = [...missed, ...[...said].map(([name, text]) => `${name}=${text}`)], current = found;
+    let { found, missed } = choicesIn(location.hash), first = Object.fromEntries(names().map((key) => [key, fields[key].first])), within = current && location.hash && !location.hash.includes("=");
+    unknown = missed, current = { ...within ? current : first, ...found };
   }
 
   // node_modules/preact/jsx-runtime/dist/jsxRuntime.mjs
@@ -626,10 +652,10 @@
   }
 
   // src/export.ts
-  var POINTS = 72, DOTS = 300, INCHES = { narrow: 3.3, wide: 6.9, svg: 6.9 }, FLATTER = { narrow: 0.55, wide: 0.75, svg: 0.75 }, LOWEST = 115, THINNER = { strokeWidth: 0.5, thickness: 0.5, size: 0.4, gradientLength: 0.55 }, METRE = 39.3701, OWN = /* @__PURE__ */ new Set(["chosen", "picked"]), WORDED = /* @__PURE__ */ new Set(["text", "all_text", "interval", "corrected", "shade", "order", "place", "cell", "ink", "inside"]);
+  var POINTS = 72, DOTS = 300, INCHES = { narrow: 3.3, wide: 6.9, svg: 6.9 }, FLATTER = { narrow: 0.55, wide: 0.75, svg: 0.75 }, LOWEST = 115, THINNER = { strokeWidth: 0.5, thickness: 0.5, size: 0.4, gradientLength: 0.55 }, LONGEST2 = 40, METRE = 39.3701, OWN2 = /* @__PURE__ */ new Set(["chosen", "picked"]), WORDED = /* @__PURE__ */ new Set(["text", "all_text", "interval", "corrected", "shade", "order", "place", "cell", "ink", "inside", "place_end"]);
   async function save(chart, format) {
-    let name = [chart.name.replace("_signed", ""), ...chart.of ? [chart.of.replace(/[^\w-]+/g, "_")] : []].join("_");
-    if (format === "csv") return offer(`${name}.csv`, new Blob([csv(rowsOf(chart))], { type: "text/csv" }));
+    let name = [page.run, chart.id ?? chart.name.replace("_signed", ""), ...chart.parts ?? []].map((part) => part.replace(/[^\p{L}\p{N}-]+/gu, "_").slice(0, LONGEST2)).join("_");
+    if (format === "csv") return offer(`${name}.csv`, new Blob([csv(rowsOf(chart), chart.titles)], { type: "text/csv" }));
     let [made, done] = await forPrint(chart, format);
     try {
       let file = `${name}_${INCHES[format]}in`;
@@ -651,7 +677,7 @@
       ...thinner(withLegend(titled(spec, chart.titles), labelsOf(chart), format === "narrow" ? 2 : 3)),
       width,
       height: Math.max(LOWEST, Math.round(spec.height * FLATTER[format]))
-    })), data = Object.entries(chart.data ?? {}).map(([name, rows]) => [name, OWN.has(name) ? [] : rows]), signals = { ...chart.signals };
+    })), data = Object.entries(chart.data ?? {}).map(([name, rows]) => [name, OWN2.has(name) ? [] : rows]), signals = { ...chart.signals };
     for (let name of Object.keys(signals)) name in PRINT.signals && (signals[name] = PRINT.signals[name]);
     return await fill(made.view, { data: Object.fromEntries(data), signals }), [made, () => (made.finalize(), place.remove())];
   }
@@ -674,21 +700,25 @@
     ]);
     return Object.fromEntries(own);
   }
-  function rowsOf({ data, spec }) {
-    let given = Object.entries(data ?? {}).filter(([name]) => !OWN.has(name) && name !== "steps");
-    return given.length ? given.flatMap(([name, rows]) => rows.map((row) => given.length > 1 ? { of: name, ...row } : row)) : inSpec(spec).sort((one, other) => other.length - one.length)[0] ?? [];
+  function rowsOf({ data, spec, signals }) {
+    let given = Object.entries(data ?? {}).filter(([name]) => !OWN2.has(name) && name !== "steps");
+    if (!given.length) {
+      let [rows] = inSpec(spec).sort((one, other) => other.length - one.length);
+      return rows.filter((row) => signals?.flow === void 0 || row.flow === signals.flow);
+    }
+    return given.flatMap(([name, rows]) => rows.map((row) => given.length > 1 ? { of: name, ...row } : row));
   }
   function inSpec(spec) {
     if (typeof spec != "object" || spec === null) return [];
     let own = spec.data?.values;
     return [...own ? [own] : [], ...Object.values(spec).flatMap(inSpec)];
   }
-  function csv(rows) {
+  function csv(rows, titles) {
     let columns = [...new Set(rows.flatMap((row) => Object.keys(row)))].filter((name) => !WORDED.has(name)), cell = (value) => {
       let text = value == null || Number.isNaN(value) ? "" : String(value);
       return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
     };
-    return [columns, ...rows.map((row) => columns.map((name) => row[name]))].map((line) => `${line.map(cell).join(",")}
+    return [columns.map((name) => titles?.[name] ?? name), ...rows.map((row) => columns.map((name) => row[name]))].map((line) => `${line.map(cell).join(",")}
 `).join("");
   }
   function bytesOf(url) {
@@ -773,65 +803,15 @@
     ["wide", "export_wide"],
     ["csv", "export_csv"]
   ];
-  function SaveMenu({ name, label, of, data, signals, titles }) {
+  function SaveMenu({ name, id, label, parts, data, signals, titles }) {
     let menu = T2(null), close2 = () => {
       menu.current.open = !1, menu.current.querySelector("summary").focus();
-    }, choose = (format) => {
-      close2(), track(save({ name, of, spec: page.charts[name], data, signals, titles }, format));
+    }, choose2 = (format) => {
+      close2(), track(save({ name, id, parts, spec: page.charts[name], data, signals, titles }, format));
     };
     return /* @__PURE__ */ a3("details", { class: "save", ref: menu, onKeyDown: (event) => event.key === "Escape" && close2(), children: [
       /* @__PURE__ */ a3("summary", { "aria-label": `${words.export}${words.colon}${label}`, children: words.export }),
-      /* @__PURE__ */ a3("div", { children: FORMATS2.map(([format, text]) => /* @__PURE__ */ a3("button", { type: "button", "data-save": format, onClick: () => choose(format), children: words[text] })) })
-    ] });
-  }
-
-  // src/beside.tsx
-  var MOST_NAMED = 3;
-  function nameOf(model, cell) {
-    return `L${model.layers[Math.floor(cell / model.heads)]}H${cell % model.heads}`;
-  }
-  var rowOf = (name, row, size) => array(name).subarray(row * size, (row + 1) * size);
-  function Map2({ model, state: state2 }) {
-    let { measure: key, category } = state2, means = model.name === "a" ? `${key}/means` : `b/${key}/means`, size = model.layers.length * model.heads, values2 = w2(() => rowOf(means, category, size), [means, category]), alike = model.name === "a" || model.heads === heads && String(model.layers) === String(layers), highest = w2(() => ranked(values2), [values2]), place = (cell) => ({ layer: model.layers[Math.floor(cell / model.heads)], head: cell % model.heads }), data = w2(() => ({ cells: highest.map((cell, order2) => ({
-      ...place(cell),
-      cell,
-      shade: values2[cell],
-      told: 1,
-      text: digits(values2[cell], 4),
-      interval: "–",
-      rank: order2 + 1
-    })), chosen: alike ? [place(state2.cell)] : [] }), [highest, alike && state2.cell]), signals = w2(() => {
-      let { low, high, ticks: ticks2, labels } = scaleOf(rowOf(`b/${key}/ends`, category, 2), highest.map((cell) => values2[cell]));
-      return { low, high, ticks: ticks2, labels, fade: 1 };
-    }, [key, category, highest]), named = highest.slice(0, MOST_NAMED).map((cell) => `${nameOf(model, cell)} ${digits(values2[cell], 4)}`), caption = [model.name.toUpperCase(), words.comma, words.highest, words.colon, named.join(words.comma)].join(""), own = alike && !highest.slice(0, MOST_NAMED).includes(state2.cell) ? `${words.semicolon}${nameOf(model, state2.cell)} ${digits(values2[state2.cell], 4)}` : "";
-    return /* @__PURE__ */ a3(
-      Figure,
-      {
-        id: `map-${model.name}`,
-        name: model.name === "a" ? "map" : "map_b",
-        label: caption,
-        data,
-        signals,
-        onPick: (datum) => alike && datum.cell !== void 0 && go({ cell: datum.cell }),
-        children: /* @__PURE__ */ a3("figcaption", { children: caption + own })
-      }
-    );
-  }
-  function Beside({ state: state2 }) {
-    let other = page.beside;
-    if (!other) return null;
-    let { measure: key, category } = state2;
-    if (!other.measures.includes(key)) return /* @__PURE__ */ a3("p", { id: "not-beside", children: filled("not_beside", { measure: measureOf(key).label }) });
-    let [a4, b] = [
-      { name: "a", layers, heads },
-      { name: "b", layers: other.layers, heads: other.heads }
-    ];
-    return /* @__PURE__ */ a3($, { children: [
-      /* @__PURE__ */ a3("p", { class: "definition", id: "beside-what", children: filled("beside_what", { measure: measureOf(key).label, category: categoryName(category) }) }),
-      /* @__PURE__ */ a3("div", { class: "split even", children: [
-        /* @__PURE__ */ a3(Map2, { model: a4, state: state2 }),
-        /* @__PURE__ */ a3(Map2, { model: b, state: state2 })
-      ] })
+      /* @__PURE__ */ a3("div", { children: FORMATS2.map(([format, text]) => /* @__PURE__ */ a3("button", { type: "button", "data-save": format, onClick: () => choose2(format), children: words[text] })) })
     ] });
   }
 
@@ -843,117 +823,53 @@
       /* @__PURE__ */ a3("select", { id, value, onChange: (event) => onChoose(event.currentTarget.value), children: choices.map(([each, text]) => /* @__PURE__ */ a3("option", { value: each, children: text }, each)) })
     ] });
   }
+  function WithHeads({ text, measure }) {
+    let parts = text.split(/\b(L\d+H\d+)\b/);
+    return /* @__PURE__ */ a3($, { children: parts.map((part, place) => place % 2 ? /* @__PURE__ */ a3("a", { href: `#head=${part}&measure=${measure}`, children: part }) : part) });
+  }
   function Link({ text, onClick }) {
     return /* @__PURE__ */ a3("button", { type: "button", class: "link", onClick, children: text });
   }
 
-  // src/distributions.tsx
-  var BLACK = "#000000";
-  function Distributions({ state: state2 }) {
-    let shown = page.flows.map((flow, place) => ({ ...flow, place })).filter((flow) => flow.panel === state2.panel), panels = [...new Map(page.flows.map((flow) => [flow.panel, words[`panel_${flow.of}`]]))], groups = [words.whole_run, ...layers.map((layer) => `${words.layer} ${layer}`), ...categories], data = w2(() => {
-      let made = bars(shown, state2.of);
-      return { bars: made, steps: steps(made) };
-    }, [state2.panel, state2.of]), signals = w2(
-      () => ({ top: highestOfKind(shown, state2.of) * 1.05, ink: colour("ink") }),
-      [state2.panel, state2.of, scheme()]
-    );
-    return /* @__PURE__ */ a3($, { children: [
-      /* @__PURE__ */ a3("div", { class: "controls", children: [
-        /* @__PURE__ */ a3(
-          Select,
-          {
-            id: "panel",
-            label: "panel",
-            value: state2.panel,
-            choices: panels,
-            onChoose: (value) => go({ panel: Number(value) })
-          }
-        ),
-        /* @__PURE__ */ a3(
-          Select,
-          {
-            id: "of-what",
-            label: "of_what",
-            value: state2.of,
-            choices: groups.map((name, place) => [place, name]),
-            onChoose: (value) => go({ of: Number(value) })
-          }
-        )
-      ] }),
-      /* @__PURE__ */ a3("p", { class: "key", id: "colours", children: shown.map((flow) => /* @__PURE__ */ a3($, { children: [
-        /* @__PURE__ */ a3("span", { class: "swatch", style: { background: flow.colour === BLACK ? colour("ink") : flow.colour } }),
-        flow.label
-      ] })) }),
-      /* @__PURE__ */ a3(Figure, { name: "distribution", label: words.distributions, data, signals })
+  // src/define.tsx
+  function Define({ name, texts }) {
+    return /* @__PURE__ */ a3("details", { class: "define", name: "define", children: [
+      /* @__PURE__ */ a3("summary", { "aria-label": filled("what_is", { name }), children: "?" }),
+      /* @__PURE__ */ a3("div", { class: "meaning", children: texts.map((text) => /* @__PURE__ */ a3("p", { children: text })) })
     ] });
-  }
-  var edges = () => page.measures[0].edges;
-  function share(flow, group, bin) {
-    return array("shares")[(group * page.flows.length + flow.place) * (edges().length - 1) + bin];
-  }
-  function bars(shown, group) {
-    return shown.flatMap(
-      (flow) => edges().slice(0, -1).map((left, bin) => ({
-        left,
-        right: edges()[bin + 1],
-        label: flow.label,
-        place: flow.place,
-        share: share(flow, group, bin)
-      }))
-    );
-  }
-  function steps(made) {
-    return made.flatMap(({ left, right, label, place, share: share2 }, at) => {
-      let last = made[at + 1]?.place !== place;
-      return [left, ...last ? [right] : []].map((x2) => ({ x: x2, label, place, share: share2 }));
-    });
-  }
-  function highestOfKind(shown, group) {
-    let [first, last] = group === 0 ? [0, 0] : group <= layers.length ? [1, layers.length] : [layers.length + 1, layers.length + categories.length], top = 0;
-    for (let each = first; each <= last; each++)
-      for (let bin = 0; bin < edges().length - 1; bin++)
-        top = Math.max(top, ...shown.map((flow) => share(flow, each, bin)));
-    return top;
   }
 
-  // src/answers.tsx
-  var categoryOf = (row) => categories[samples.category[row]], stateOf = (row) => samples.state[row] < 0 ? page.stateless : page.states[samples.state[row]];
-  function Right({ right }) {
-    return right === null ? null : /* @__PURE__ */ a3("span", { class: `tag ${right ? "right" : "wrong"}`, children: right ? words.right : words.wrong });
+  // src/place.ts
+  var LINE = 0.3, elementOf = (name) => document.getElementById(`${name}-section`);
+  function land() {
+    state().at && elementOf(state().at).scrollIntoView();
   }
-  function SaidByB({ row }) {
-    let { second } = page;
-    return !second || !inB(row) ? null : /* @__PURE__ */ a3("p", { class: "of-other", children: [
-      `B${words.colon}`,
-      /* @__PURE__ */ a3("bdi", { children: second.prediction[row] ?? "–" }),
-      " ",
-      /* @__PURE__ */ a3(Right, { right: second.right[row] })
-    ] });
+  var focusMap = () => document.getElementById("map")?.focus({ preventScroll: !0 });
+  function choose({ cell }) {
+    cell !== void 0 && (go({ cell }), focusMap());
   }
-  var inB = (row) => (page.second?.prediction[row] ?? null) !== null;
-  function Said({ row, onOpen }) {
-    let question = samples.question[row] ?? "–", numbers = Object.entries(page.numbers).map(([name, text]) => `${words[text]} ${digits(column(name)[row], 3)}`);
-    return /* @__PURE__ */ a3($, { children: [
-      /* @__PURE__ */ a3("p", { class: "question", children: onOpen ? /* @__PURE__ */ a3(Link, { text: question, onClick: onOpen }) : question }),
-      /* @__PURE__ */ a3("p", { children: [
-        words.answer,
-        words.colon,
-        /* @__PURE__ */ a3("bdi", { children: samples.answer[row] ?? "–" }),
-        ` · ${words.prediction}${words.colon}`,
-        /* @__PURE__ */ a3("bdi", { children: samples.prediction[row] ?? "–" })
-      ] }),
-      /* @__PURE__ */ a3("p", { class: "numbers-of-sample", children: numbers.join(" · ") }),
-      /* @__PURE__ */ a3("p", { children: [
-        /* @__PURE__ */ a3(Right, { right: samples.right[row] }),
-        stateOf(row) !== "right" && /* @__PURE__ */ a3("span", { class: "tag", children: words[stateOf(row)] })
-      ] }),
-      onOpen && /* @__PURE__ */ a3(SaidByB, { row }),
-      /* @__PURE__ */ a3("p", { class: "small", children: [
-        /* @__PURE__ */ a3("bdi", { children: categoryOf(row) }),
-        " · ",
-        /* @__PURE__ */ a3("bdi", { children: samples.id[row] })
-      ] })
-    ] });
+  async function pressed(event) {
+    let link = event.target.closest?.("a[href^='#']");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    let { at, cell } = follow(link.getAttribute("href"));
+    cell !== void 0 && focusMap(), at !== void 0 && (land(), cell === void 0 && elementOf(at).focus({ preventScroll: !0 }), await drawn(), land());
+  }
+  function watch() {
+    let own = elementOf(state().at || sections()[0]).getBoundingClientRect().top, { scrollTop, scrollHeight, clientHeight } = document.documentElement;
+    scrollTop + clientHeight >= scrollHeight - 1 && own >= 0 && own < clientHeight || pass(sections().findLast((name) => elementOf(name).getBoundingClientRect().top <= LINE * clientHeight) ?? "");
+  }
+  function markPlace() {
+    for (let link of document.querySelectorAll("#contents a"))
+      link.getAttribute("href") === `#${state().at}-section` ? link.setAttribute("aria-current", "true") : link.removeAttribute("aria-current");
+  }
+  function watchPlace() {
+    let waiting = !1, later = () => {
+      waiting || requestAnimationFrame(() => (waiting = !1, watch())), waiting = !0;
+    };
+    addEventListener("scroll", later, { passive: !0 }), document.addEventListener("click", (event) => {
+      pressed(event);
+    }), addEventListener("popstate", (event) => event.state === null && land());
   }
 
   // src/pieces.ts
@@ -1113,6 +1029,236 @@
       "value-b": `B${words.colon}${value}`,
       "lead-b": `B${words.colon}${words.lead_of_answer}`
     }[name] ?? words[name];
+  }
+
+  // src/shown.tsx
+  function Printed({ parts }) {
+    return /* @__PURE__ */ a3("p", { class: "printed shown", children: parts.map(([name, text]) => words[name] + words.colon + text).join(words.semicolon) });
+  }
+  function ShownHeads({ state: state2 }) {
+    return /* @__PURE__ */ a3(
+      Printed,
+      {
+        parts: [
+          ["measure", measureOf(state2.measure).label],
+          ["category", categoryName(state2.category)],
+          ["colour", words[`by_${state2.shade}`]],
+          ["head", headName(state2.cell)]
+        ]
+      }
+    );
+  }
+  function ShownSamples({ state: state2 }) {
+    let pair = state2.pair < -1 ? words.any : words[state2.pair < 0 ? page.stateless : page.states[state2.pair]], parts = [
+      ["category", state2.sampleCategory < 0 ? words.all : categories[state2.sampleCategory]],
+      ["answered", nameOfAnswer(state2.answer)],
+      [page.opposite ? "state" : "answer", pair],
+      ["sort", nameOfSort(state2.sort, state2) + (state2.sort === "first" ? "" : words.comma + words[state2.falling ? "falling" : "rising"])]
+    ];
+    return state2.search && parts.push(["search", state2.search]), page.maps && parts.push(["overlay", state2.overlay ? headName(state2.cell) : "–"]), /* @__PURE__ */ a3(Printed, { parts });
+  }
+
+  // src/compared.tsx
+  var MOST_NAMED = 3;
+  function nameOf(model, cell) {
+    return `L${model.layers[Math.floor(cell / model.heads)]}H${cell % model.heads}`;
+  }
+  var rowOf = (name, row, size) => array(name).subarray(row * size, (row + 1) * size);
+  function Map2({ model, state: state2 }) {
+    let { measure: key, category } = state2, means = model.name === "a" ? `${key}/means` : `b/${key}/means`, size = model.layers.length * model.heads, values2 = w2(() => rowOf(means, category, size), [means, category]), alike = model.name === "a" || model.heads === heads && String(model.layers) === String(layers), highest = w2(() => ranked(values2), [values2]), place = (cell) => ({ layer: model.layers[Math.floor(cell / model.heads)], head: cell % model.heads }), data = w2(() => ({ cells: highest.map((cell, order2) => ({
+      ...place(cell),
+      cell,
+      shade: values2[cell],
+      told: 1,
+      text: digits(values2[cell], 4),
+      interval: "–",
+      rank: order2 + 1
+    })), chosen: alike ? [place(state2.cell)] : [] }), [highest, alike && state2.cell]), signals = w2(() => {
+      let { low, high, ticks: ticks2, labels } = scaleOf(rowOf(`b/${key}/ends`, category, 2), highest.map((cell) => values2[cell]));
+      return { low, high, ticks: ticks2, labels, fade: 1 };
+    }, [key, category, highest]), named = highest.slice(0, MOST_NAMED).map((cell) => `${nameOf(model, cell)} ${digits(values2[cell], 4)}`), caption = [model.name.toUpperCase(), words.comma, words.highest, words.colon, named.join(words.comma)].join(""), own = alike && !highest.slice(0, MOST_NAMED).includes(state2.cell) ? `${words.semicolon}${nameOf(model, state2.cell)} ${digits(values2[state2.cell], 4)}` : "";
+    return /* @__PURE__ */ a3(
+      Figure,
+      {
+        id: `map-${model.name}`,
+        name: model.name === "a" ? "map" : "map_b",
+        label: caption,
+        data,
+        signals,
+        parts: [measureOf(key).name, ...category ? [categoryName(category)] : []],
+        onPick: (datum) => alike && choose(datum),
+        children: /* @__PURE__ */ a3("figcaption", { children: caption + own })
+      }
+    );
+  }
+  function Compared({ state: state2 }) {
+    return page.beside && /* @__PURE__ */ a3($, { children: [
+      /* @__PURE__ */ a3("h3", { children: words.beside }),
+      /* @__PURE__ */ a3(Beside, { state: state2, other: page.beside }),
+      /* @__PURE__ */ a3("div", { class: "split even", children: [
+        /* @__PURE__ */ a3(Answers, {}),
+        /* @__PURE__ */ a3(Columns, { state: state2 })
+      ] })
+    ] });
+  }
+  function Answers() {
+    return page.charts.answers ? /* @__PURE__ */ a3("div", { children: [
+      /* @__PURE__ */ a3("h3", { children: words.answers }),
+      /* @__PURE__ */ a3(Figure, { name: "answers", label: words.answers }),
+      /* @__PURE__ */ a3("p", { class: "definition", children: words.grey_answers })
+    ] }) : null;
+  }
+  function Columns({ state: { compared: compared2 } }) {
+    let signals = w2(() => ({ flow: compared2 }), [compared2]), chart = (name) => /* @__PURE__ */ a3(Figure, { name, label: words[name], signals, parts: [compared2] });
+    return /* @__PURE__ */ a3("div", { children: [
+      /* @__PURE__ */ a3("h3", { children: [
+        words.profiles,
+        /* @__PURE__ */ a3(Define, { name: words.depth, texts: [words.define_depth] })
+      ] }),
+      /* @__PURE__ */ a3("div", { class: "controls", children: /* @__PURE__ */ a3(Select, { id: "compared", label: "column", value: compared2, choices: page.columns, onChoose: (name) => go({ compared: name }) }) }),
+      /* @__PURE__ */ a3(Printed, { parts: [["column", Object.fromEntries(page.columns)[compared2]]] }),
+      chart("profiles"),
+      page.charts.differences && /* @__PURE__ */ a3($, { children: [
+        /* @__PURE__ */ a3("h3", { children: words.differences }),
+        chart("differences"),
+        /* @__PURE__ */ a3("p", { class: "definition", children: words.grey_differences })
+      ] })
+    ] });
+  }
+  function Beside({ state: state2, other }) {
+    let { measure: key, category } = state2;
+    if (!other.measures.includes(key)) return /* @__PURE__ */ a3("p", { id: "not-beside", children: filled("not_beside", { measure: measureOf(key).label }) });
+    let [a4, b] = [
+      { name: "a", layers, heads },
+      { name: "b", layers: other.layers, heads: other.heads }
+    ];
+    return /* @__PURE__ */ a3($, { children: [
+      /* @__PURE__ */ a3("p", { class: "definition", id: "beside-what", children: filled("beside_what", { measure: measureOf(key).label, category: categoryName(category) }) }),
+      /* @__PURE__ */ a3("div", { class: "split even", children: [
+        /* @__PURE__ */ a3(Map2, { model: a4, state: state2 }),
+        /* @__PURE__ */ a3(Map2, { model: b, state: state2 })
+      ] })
+    ] });
+  }
+
+  // src/distributions.tsx
+  var BLACK = "#000000";
+  function Distributions({ state: state2 }) {
+    let shown = page.flows.map((flow, place) => ({ ...flow, place })).filter((flow) => flow.panel === state2.panel), panels = [...new Map(page.flows.map((flow) => [flow.panel, words[`panel_${flow.of}`]]))], groups = [words.whole_run, ...layers.map((layer) => `${words.layer} ${layer}`), ...categories], data = w2(() => {
+      let made = bars(shown, state2.of);
+      return { bars: made, steps: steps(made) };
+    }, [state2.panel, state2.of]), signals = w2(
+      () => ({ top: highestOfKind(shown, state2.of) * 1.05, ink: colour("ink") }),
+      [state2.panel, state2.of, scheme()]
+    );
+    return /* @__PURE__ */ a3($, { children: [
+      /* @__PURE__ */ a3("div", { class: "controls", children: [
+        /* @__PURE__ */ a3(
+          Select,
+          {
+            id: "panel",
+            label: "panel",
+            value: state2.panel,
+            choices: panels,
+            onChoose: (value) => go({ panel: Number(value) })
+          }
+        ),
+        /* @__PURE__ */ a3(
+          Select,
+          {
+            id: "of-what",
+            label: "of_what",
+            value: state2.of,
+            choices: groups.map((name, place) => [place, name]),
+            onChoose: (value) => go({ of: Number(value) })
+          }
+        )
+      ] }),
+      /* @__PURE__ */ a3(Printed, { parts: [["panel", words[`panel_${shown[0].of}`]], ["of_what", groups[state2.of]]] }),
+      /* @__PURE__ */ a3("p", { class: "key", id: "colours", children: shown.map((flow) => /* @__PURE__ */ a3($, { children: [
+        /* @__PURE__ */ a3("span", { class: "swatch", style: { background: flow.colour === BLACK ? colour("ink") : flow.colour } }),
+        flow.label,
+        /* @__PURE__ */ a3(Define, { name: flow.label, texts: [flow.meaning] })
+      ] })) }),
+      /* @__PURE__ */ a3(
+        Figure,
+        {
+          name: "distribution",
+          label: words.distributions,
+          parts: [shown.map((flow) => flow.name).join("_"), groups[state2.of]],
+          data,
+          signals
+        }
+      )
+    ] });
+  }
+  var edges = () => page.measures[0].edges;
+  function share(flow, group, bin) {
+    return array("shares")[(group * page.flows.length + flow.place) * (edges().length - 1) + bin];
+  }
+  function bars(shown, group) {
+    return shown.flatMap(
+      (flow) => edges().slice(0, -1).map((left, bin) => ({
+        left,
+        right: edges()[bin + 1],
+        label: flow.label,
+        place: flow.place,
+        share: share(flow, group, bin)
+      }))
+    );
+  }
+  function steps(made) {
+    return made.flatMap(({ left, right, label, place, share: share2 }, at) => {
+      let last = made[at + 1]?.place !== place;
+      return [left, ...last ? [right] : []].map((x2) => ({ x: x2, label, place, share: share2 }));
+    });
+  }
+  function highestOfKind(shown, group) {
+    let [first, last] = group === 0 ? [0, 0] : group <= layers.length ? [1, layers.length] : [layers.length + 1, layers.length + categories.length], top = 0;
+    for (let each = first; each <= last; each++)
+      for (let bin = 0; bin < edges().length - 1; bin++)
+        top = Math.max(top, ...shown.map((flow) => share(flow, each, bin)));
+    return top;
+  }
+
+  // src/answers.tsx
+  var categoryOf = (row) => categories[samples.category[row]], stateOf = (row) => samples.state[row] < 0 ? page.stateless : page.states[samples.state[row]];
+  function Right({ right }) {
+    return right === null ? null : /* @__PURE__ */ a3("span", { class: `tag ${right ? "right" : "wrong"}`, children: right ? words.right : words.wrong });
+  }
+  function SaidByB({ row }) {
+    let { second } = page;
+    return !second || !inB(row) ? null : /* @__PURE__ */ a3("p", { class: "of-other", children: [
+      `B${words.colon}`,
+      /* @__PURE__ */ a3("bdi", { children: second.prediction[row] ?? "–" }),
+      " ",
+      /* @__PURE__ */ a3(Right, { right: second.right[row] })
+    ] });
+  }
+  var inB = (row) => (page.second?.prediction[row] ?? null) !== null;
+  function Said({ row, onOpen }) {
+    let question = samples.question[row] ?? "–", numbers = Object.entries(page.numbers).map(([name, text]) => `${words[text]} ${digits(column(name)[row], 3)}`);
+    return /* @__PURE__ */ a3($, { children: [
+      /* @__PURE__ */ a3("p", { class: "question", children: onOpen ? /* @__PURE__ */ a3(Link, { text: question, onClick: onOpen }) : question }),
+      /* @__PURE__ */ a3("p", { children: [
+        words.answer,
+        words.colon,
+        /* @__PURE__ */ a3("bdi", { children: samples.answer[row] ?? "–" }),
+        ` · ${words.prediction}${words.colon}`,
+        /* @__PURE__ */ a3("bdi", { children: samples.prediction[row] ?? "–" })
+      ] }),
+      /* @__PURE__ */ a3("p", { class: "numbers-of-sample", children: numbers.join(" · ") }),
+      /* @__PURE__ */ a3("p", { children: [
+        /* @__PURE__ */ a3(Right, { right: samples.right[row] }),
+        stateOf(row) !== "right" && /* @__PURE__ */ a3("span", { class: "tag", children: words[stateOf(row)] })
+      ] }),
+      onOpen && /* @__PURE__ */ a3(SaidByB, { row }),
+      /* @__PURE__ */ a3("p", { class: "small", children: [
+        /* @__PURE__ */ a3("bdi", { children: categoryOf(row) }),
+        " · ",
+        /* @__PURE__ */ a3("bdi", { children: samples.id[row] })
+      ] })
+    ] });
   }
 
   // src/missing.tsx
@@ -1279,14 +1425,6 @@
     ] }) });
   }
 
-  // src/define.tsx
-  function Define({ name, text = `define_${name}` }) {
-    return /* @__PURE__ */ a3("details", { class: "define", name: "define", children: [
-      /* @__PURE__ */ a3("summary", { "aria-label": filled("what_is", { name: words[name] }), children: "?" }),
-      /* @__PURE__ */ a3("div", { class: "meaning", children: /* @__PURE__ */ a3("p", { children: words[text] }) })
-    ] });
-  }
-
   // src/scatter.tsx
   var across = (state2) => state2.across || page.measure, up = (state2) => {
     let others = page.measures.filter((each) => each.key !== page.measure), [first] = ["mattering", "contributing", "looking"].flatMap((kind) => others.filter((each) => each.kind === kind));
@@ -1325,6 +1463,7 @@
           words.scatter_intervals
         ] })
       ] }),
+      /* @__PURE__ */ a3(Printed, { parts: [["scatter_x", titles.x], ["scatter_y", titles.y]] }),
       /* @__PURE__ */ a3(
         Figure,
         {
@@ -1332,7 +1471,8 @@
           label: `${titles.x}${words.comma}${titles.y}`,
           data,
           titles,
-          onPick: (datum) => datum.cell !== void 0 && go({ cell: datum.cell }),
+          parts: [x2, y3].map((key) => key.replace(/^.*\//, "")),
+          onPick: choose,
           onBrush: select,
           children: /* @__PURE__ */ a3("figcaption", { children: [
             words.scatter_help,
@@ -1341,38 +1481,11 @@
             " ",
             page.localised && filled("localising_of", { number: page.localised }),
             " ",
-            /* @__PURE__ */ a3("b", { id: "selected", "aria-live": "polite", children: number > 0 && filled("selected", { number }) })
+            /* @__PURE__ */ a3("b", { id: "selected", "aria-live": "polite", children: number > 0 && counted("selected", number) })
           ] })
         }
       )
     ] });
-  }
-
-  // src/shown.tsx
-  function Line({ parts }) {
-    return /* @__PURE__ */ a3("p", { class: "printed shown", children: parts.map(([name, text]) => words[name] + words.colon + text).join(words.semicolon) });
-  }
-  function ShownHeads({ state: state2 }) {
-    return /* @__PURE__ */ a3(
-      Line,
-      {
-        parts: [
-          ["measure", measureOf(state2.measure).label],
-          ["category", categoryName(state2.category)],
-          ["colour", words[`by_${state2.shade}`]],
-          ["head", headName(state2.cell)]
-        ]
-      }
-    );
-  }
-  function ShownSamples({ state: state2 }) {
-    let pair = state2.pair < -1 ? words.any : words[state2.pair < 0 ? page.stateless : page.states[state2.pair]], parts = [
-      ["category", state2.sampleCategory < 0 ? words.all : categories[state2.sampleCategory]],
-      ["answered", nameOfAnswer(state2.answer)],
-      [page.opposite ? "state" : "answer", pair],
-      ["sort", nameOfSort(state2.sort, state2)]
-    ];
-    return state2.search && parts.push(["search", state2.search]), page.maps && parts.push(["overlay", state2.overlay ? headName(state2.cell) : "–"]), /* @__PURE__ */ a3(Line, { parts });
   }
 
   // src/heads.tsx
@@ -1445,6 +1558,7 @@
           onChoose: (key) => go({ measure: key })
         }
       ),
+      /* @__PURE__ */ a3(Define, { name: measure.label, texts: [measure.meaning] }),
       /* @__PURE__ */ a3(
         Select,
         {
@@ -1534,12 +1648,12 @@
       Figure,
       {
         id: "map",
-        of: measure.name,
+        parts: [measure.name, ...category ? [categoryName(category)] : []],
         name: measure.signed ? "map_signed" : "map",
         label: label.join("") + first.join(words.semicolon),
         data,
         signals,
-        onPick: (datum) => datum.cell !== void 0 && go({ cell: datum.cell }),
+        onPick: choose,
         plot: { tabIndex: 0, "aria-describedby": "keys-help", onKeyDown: step },
         children: /* @__PURE__ */ a3("figcaption", { children: [
           /* @__PURE__ */ a3("span", { id: "keys-help", children: words.keys_help }),
@@ -1580,17 +1694,17 @@
     ), title = overAll(words[measure.signed ? "surest" : "highest"], state2.category);
     return /* @__PURE__ */ a3($, { children: [
       /* @__PURE__ */ a3("h3", { children: title }),
-      measure.sure.lead.map((line) => /* @__PURE__ */ a3("p", { class: "definition lead-note", children: line })),
+      measure.sure.lead.map((line) => /* @__PURE__ */ a3("p", { class: "definition lead-note", children: /* @__PURE__ */ a3(WithHeads, { text: line, measure: measure.key }) })),
       /* @__PURE__ */ a3(
         Figure,
         {
           id: "dots",
-          of: measure.name,
+          parts: [measure.name],
           name: measure.signed ? "dots_signed" : "dots",
           label: title,
           data,
           signals,
-          onPick: (datum) => datum.cell !== void 0 && go({ cell: datum.cell }),
+          onPick: choose,
           children: /* @__PURE__ */ a3("figcaption", { children: words.dots_help })
         }
       )
@@ -1603,7 +1717,7 @@
         type: "button",
         "data-cell": cell,
         "aria-pressed": cell === state2.cell,
-        onClick: () => go({ cell }),
+        onClick: ({ detail }) => detail ? choose({ cell }) : go({ cell }),
         children: `${shortName(cell)}  ${written(measure, mean(measure.key, cell, state2.category))}`
       },
       cell
@@ -1652,15 +1766,15 @@
     ];
     category && rows.push(["mean_here", "here", inCategory()]), rows.push(["rank", "rank", overAll(filled("rank_of", { rank: array(`${key}/ranks`)[cell], number: cells }), category)]), halves.every(Boolean) && rows.push(["rank_halves", "halves", halves.join(" · ")]), rows.push(["reliability", "reliability", digits(reliability, 3)]);
     let meanings = {
-      mean: `define_${measure.kind}`,
-      interval: "define_interval",
-      halves: "define_halves",
-      reliability: "define_reliability"
+      mean: [measure.meaning, words[`define_${measure.kind}`]],
+      interval: [words.define_interval],
+      halves: [words.define_halves],
+      reliability: [words.define_reliability]
     };
     return /* @__PURE__ */ a3("dl", { class: "numbers", id: "numbers", children: rows.map(([name, id, text]) => /* @__PURE__ */ a3($, { children: [
       /* @__PURE__ */ a3("dt", { children: [
         words[name],
-        id in meanings && /* @__PURE__ */ a3(Define, { name, text: meanings[id] })
+        id in meanings && /* @__PURE__ */ a3(Define, { name: words[name], texts: meanings[id] })
       ] }),
       /* @__PURE__ */ a3("dd", { "data-number": id, children: text })
     ] })) });
@@ -1672,10 +1786,10 @@
         for (let place = first * size; place < last * size; place++) counts[place % size] += bins[place];
         let total = counts.reduce((sum, count) => sum + count, 0) || 1;
         return counts.map((count, place) => ({
-          left: measure.positions[place],
-          right: measure.positions[place + 1],
-          from: measure.edges[place],
-          to: measure.edges[place + 1],
+          left: measure.edges[place],
+          right: measure.edges[place + 1],
+          place: measure.positions[place],
+          place_end: measure.positions[place + 1],
           share: count / total
         }));
       };
@@ -1684,7 +1798,7 @@
       let [ticks2, labels] = [0, 1].map((part) => measure.ticks.map((tick) => tick[part]));
       return { ticks: ticks2, labels };
     }, [measure]);
-    return /* @__PURE__ */ a3(Figure, { name: "histogram", of: measure.name, label: words.histogram, data, signals });
+    return /* @__PURE__ */ a3(Figure, { name: "histogram", parts: [measure.name, shortName(cell)], label: words.histogram, data, signals });
   }
   function Profile({ cell, measure }) {
     let rows = w2(() => {
@@ -1695,7 +1809,7 @@
       });
     }, [cell, measure]), data = w2(() => ({ profile: rows.filter((row) => !Number.isNaN(row.value)) }), [rows]);
     return /* @__PURE__ */ a3($, { children: [
-      /* @__PURE__ */ a3(Figure, { name: "profile", of: measure.name, label: words.profile, data }),
+      /* @__PURE__ */ a3(Figure, { name: "profile", parts: [measure.name, shortName(cell)], label: words.profile, data }),
       /* @__PURE__ */ a3("details", { children: [
         /* @__PURE__ */ a3("summary", { children: words.table }),
         /* @__PURE__ */ a3("div", { class: "wide", children: /* @__PURE__ */ a3("table", { children: [
@@ -1711,7 +1825,7 @@
   }
 
   // src/overflow.ts
-  var REGIONS = ".wide, .cards, .chips, .verdict ul, .text p, .scrolls";
+  var REGIONS = "#contents, .wide, .cards, .chips, .verdict ul, .text p, .scrolls";
   function mark(region) {
     let right = region.scrollWidth - region.clientWidth, down = region.scrollHeight - region.clientHeight;
     right > 1 || down > 1 ? region.tabIndex = 0 : region.removeAttribute("tabindex"), region.toggleAttribute("data-more-right", right - region.scrollLeft > 1), region.toggleAttribute("data-more-down", down - region.scrollTop > 1);
@@ -1788,7 +1902,7 @@
       /* @__PURE__ */ a3("p", { class: "definition", children: words[page.opposite ? "pairs_help" : "states_help"] }),
       page.maps && /* @__PURE__ */ a3(NoMap, { state: state2 }),
       page.maps && state2.overlay && /* @__PURE__ */ a3(Scale, { id: "scale" }),
-      /* @__PURE__ */ a3("p", { id: "found", "aria-live": "polite", children: rows.length ? filled("found", { number: rows.length }) : words.none_found }),
+      /* @__PURE__ */ a3("p", { id: "found", "aria-live": "polite", children: rows.length ? counted("found", rows.length) : words.none_found }),
       state2.view === "table" ? /* @__PURE__ */ a3(SamplesTable, { rows: own, state: state2 }) : /* @__PURE__ */ a3("ul", { class: "cards", id: "cards", tabIndex: 0, "aria-label": words.samples_title, children: own.map((row) => /* @__PURE__ */ a3(Card, { row, state: state2 }, row)) }),
       /* @__PURE__ */ a3("nav", { class: "pages", "aria-label": words.samples_title, children: [
         /* @__PURE__ */ a3("button", { type: "button", id: "earlier", disabled: shown === 0, onClick: () => go({ page: shown - 1 }), children: words.earlier }),
@@ -1930,7 +2044,7 @@
     "heads-part": Heads,
     "distributions-part": Distributions,
     "samples-part": SamplesList,
-    "beside-part": Beside,
+    "compared-part": Compared,
     "drawer-part": Drawer
   };
   function draw() {
@@ -1941,14 +2055,14 @@
     }
     for (let place of document.querySelectorAll("[data-chart]"))
       Q(/* @__PURE__ */ a3(Figure, { name: place.dataset.chart, label: place.dataset.label }), place);
-    markRegions();
+    markPlace(), markRegions();
   }
   async function main() {
     if (!await loadPieces(draw)) {
       Q(/* @__PURE__ */ a3(Missing, {}), document.getElementById("missing-part")), document.documentElement.dataset.ready = "no";
       return;
     }
-    begin(draw), document.getElementById("theme").onclick = () => go({ theme: scheme() === "dark" ? "light" : "dark" }), matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw), watchRegions(), draw(), await drawn(), markRegions(), document.documentElement.dataset.ready = "yes";
+    begin(draw), document.getElementById("theme").onclick = () => go({ theme: scheme() === "dark" ? "light" : "dark" }), matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw), watchRegions(), draw(), land(), await drawn(), land(), watchPlace(), markRegions(), document.documentElement.dataset.ready = "yes";
   }
   main();
 })();

@@ -3,12 +3,17 @@
 import re
 from urllib.parse import urldefrag
 
-from tests.support.report import said
+from tests.support.report import JOB, said
 
 SHOWN = """() => [document.querySelector("#head-name").textContent, document.documentElement.dataset.theme ?? ""]
     .concat(["measure", "category", "shade", "sample-category", "sample-state", "search", "panel", "of-what"]
     .map((id) => document.getElementById(id))
     .map((each) => each.selectedOptions?.[0].text ?? each.value))"""
+
+
+def chosen(page) -> dict[str, str]:
+    """What the address says, but for the section that is on the screen."""
+    return {name: text for name, text in said(page).items() if name != "at"}
 
 
 def test_what_is_chosen_is_in_the_address_and_can_be_taken_back(shown):
@@ -26,7 +31,7 @@ def test_what_is_chosen_is_in_the_address_and_can_be_taken_back(shown):
     page.click("#search")
     page.keyboard.type("this 1")
     page.click("#theme")
-    assert said(page) == {
+    assert chosen(page) == {
         "measure": "contributing/d2v", "head": head, "category": "OCR", "colours": "rank", "columns": "a2bos",
         "rows": "layer/1", "state": "both right", "search": "this 1", "theme": "dark",
     }  # fmt: skip
@@ -39,7 +44,7 @@ def test_what_is_chosen_is_in_the_address_and_can_be_taken_back(shown):
     assert said(page)["state"] == "both right"
     for _ in range(7):
         page.go_back()
-    assert said(page) == {}
+    assert chosen(page) == {}
     assert page.evaluate(SHOWN) == first
     for _ in range(9):
         page.go_forward()
@@ -71,3 +76,48 @@ def test_a_long_address_is_said_in_short(shown):
     page = shown(at=f"#head={'L1H1' * 500}", width=360)
     assert page.inner_text("#address-part").count("L1H1") < 20
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+SECTION = """(name) => {
+    const { top, bottom } = document.getElementById(`${name}-section`).getBoundingClientRect();
+    return top < innerHeight && bottom > 0;
+}"""
+
+
+def test_a_link_leads_to_its_place_and_the_address_holds_it(shown):
+    """From the contents, by scrolling, elsewhere, and back; the column of the charts of two runs is in it too."""
+    page = shown("two")
+    page.locator("#contents a", has_text="Samples").click()
+    page.wait_for_function(SECTION, arg="samples")
+    assert said(page) == {"at": "samples"}
+    assert page.locator("#contents [aria-current]").inner_text() == "Samples"
+    page.locator("#compared").scroll_into_view_if_needed()
+    page.select_option("#compared", "t2v")
+    page.wait_for_function("location.hash.includes('at=comparison')")
+    assert said(page) == {"at": "comparison", "compared": "t2v"}
+    there = shown("two", at=f"#{urldefrag(page.url).fragment}")
+    assert there.evaluate(SECTION, "comparison")
+    assert there.input_value("#compared") == "t2v"
+    shapes = [each.locator("#profiles .mark-line path").first.get_attribute("d") for each in (page, there)]
+    assert shapes[0] == shapes[1]
+    assert shown("two").locator("#profiles .mark-line path").first.get_attribute("d") != shapes[0]
+    page.go_back()
+    page.wait_for_function("!location.hash.includes('t2v')")
+    assert page.input_value("#compared") == "a2v"
+
+
+def test_heads_that_are_named_are_links_that_give_the_map_their_keys(shown):
+    """In the first sentence and the first picture, by their measure; the chosen category stays."""
+    page = shown(at="#category=OCR")
+    page.locator("#rankings svg").nth(1).locator("a").nth(1).click()
+    head = page.locator("#rankings svg").nth(1).locator("text", has_text="L").nth(1).text_content()
+    assert said(page) == {"category": "OCR", "measure": f"mattering/{JOB}", "head": head, "at": "heads"}
+    assert page.inner_text("#head-name") == f"Layer {head[1]}, head {head[3]}"
+    assert page.evaluate("document.activeElement.id") == "map"
+    page.keyboard.press("Control+Home")
+    assert page.inner_text("#head-name") == "Layer 0, head 0"
+    for links, place in (("#claim a", 0), (".lead-note a", -1)):
+        link = page.locator(links).nth(place)
+        link.click()
+        assert page.locator(".head-name").inner_text() == link.inner_text()
+        assert page.input_value("#measure") == "looking/a2v"

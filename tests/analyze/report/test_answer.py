@@ -28,7 +28,7 @@ CELLS, WORLDS = LAYERS * HEADS, 100
 
 def said(run: Path, language: str = "en") -> str:
     heads = open_heads(run)[0]
-    return sentence(heads, measure(heads, heads.scope(None)), None, Words(language), 0)
+    return "".join(part.text for part in sentence(heads, measure(heads, heads.scope(None)), None, Words(language), 0))
 
 
 def ranked(run: Path, language: str = "en"):
@@ -55,7 +55,7 @@ def test_the_sentence_names_the_heads_that_look_and_matter_most(world):
     text = said(world)
     assert text.startswith(f"Of 12 heads, {best_of(means)} looks at the image most")
     assert f"Q2V (question → image) {means.max():.2f} (" in text
-    assert f"{best_of(WORLD.heads)} matters most, more than any other: without it" in text
+    assert f"{best_of(WORLD.heads)} matters most, significantly more than any other head: without it" in text
     assert "heads that look more also matter more" in text
 
 
@@ -63,7 +63,9 @@ def test_a_picture_shows_its_table(world):
     for one in ranked(world):
         assert [row["value"] for row in one.table] == sorted((row["value"] for row in one.table), reverse=True)
         assert all(row["low"] <= row["value"] <= row["high"] for row in one.table)
-        assert re.findall(r">(L\d+H\d+)<", one.picture) == [row["head"] for row in one.table]
+        addresses = [f"#head={row['head']}&amp;measure={one.measure}&amp;at=heads" for row in one.table]
+        assert re.findall(r'<a href="([^"]*)">', one.picture) == addresses
+        assert re.findall(r">(L\d+H\d+)</text></a>", one.picture) == [row["head"] for row in one.table]
         assert not re.search("style=|<style|#0[0-9a-f]{5}", one.picture)
         assert len(one.picture) < 12_000
 
@@ -77,7 +79,7 @@ def test_the_mass_is_of_the_tokens_that_were_cut(world):
 def test_of_few_images_no_head_is_named(tmp_path):
     run = write_world(tmp_path / "run", WORLD, categories={"OCR": 19})
     text = said(run)
-    assert text.startswith("19 images are too few to tell heads apart: it takes 20")
+    assert text.startswith("19 images are too few to rank heads; at least 20 are needed")
     assert text.endswith("which heads matter was not measured.")
     for one in ranked(run):
         assert one.title in one.picture.partition("aria-label")[2].partition(">")[2]  # at the axis, not in the name
@@ -101,8 +103,8 @@ def test_heads_that_are_alike_are_not_told_apart(tmp_path):
     run = write_world(tmp_path / "run", alike, categories={"OCR": 30}, looks=0.0)
     knock_out(run, alike, JOB, singles(alike))
     text = said(run)
-    assert text.count("cannot be told from") + text.count("may be none") == 2
-    assert "whether heads that look more matter more cannot be told" in text
+    assert text.count("but not significantly more than") + text.count("no head has a significant effect") == 2
+    assert "no significant relation between looking and mattering was found" in text
 
 
 def noise(random: np.random.Generator, kind: str) -> np.ndarray:

@@ -26,27 +26,34 @@ def saved(page, chart: str, kind: str) -> tuple[str, bytes]:
 def effects(run) -> pd.Series:
     """The mean effect of each head, from the tables."""
     rows = pd.read_parquet(run / "jobs" / JOB / "knockouts")
+    return rows.assign(effect=single_effects(run)).groupby(["layer", "head"])["effect"].mean()
+
+
+def single_effects(run) -> pd.Series:
+    """The effect of each head on each sample."""
+    rows = pd.read_parquet(run / "jobs" / JOB / "knockouts")
     answers = pd.read_parquet(run / "samples").set_index("sample_id")["answer"]
     y = np.where(rows["sample_id"].map(answers) == "Yes", 1.0, -1.0)
-    rows["effect"] = y * (rows["margin_untouched"] - rows["margin"])
-    return rows.astype({"effect": float}).groupby(["layer", "head"])["effect"].mean()
+    return (y * (rows["margin_untouched"] - rows["margin"])).astype(float)
 
 
 def test_a_chart_is_saved_for_print_and_as_values(run, shown):
     """On a dark page too: white, without a title, as wide as a column or a page, with 300 dots an inch."""
     page = shown(scheme="dark")
     page.click("[data-kind=mattering]")
+    page.select_option("#category", "1")
     for kind, inches in (("narrow", 3.3), ("wide", 6.9)):
         name, content = saved(page, "map", kind)
-        assert name == f"map_{JOB}_{inches}in.png"
+        assert name == f"run_map_{JOB}_OCR_{inches}in.png"
         image = Image.open(io.BytesIO(content))
         assert image.info["dpi"] == pytest.approx((300, 300), abs=0.01)
         assert image.width == pytest.approx(300 * inches, abs=2)
         edges = np.asarray(image.convert("RGB"))[[0, -1], :]
         assert (edges == 255).all()
+    page.select_option("#category", "0")
     name, content = saved(page, "dots", "svg")
     text = content.decode()
-    assert name == f"dots_{JOB}_6.9in.svg"
+    assert name == f"run_dots_{JOB}_6.9in.svg"
     assert re.search(r'<svg[^>]* width="497pt"', text)
     assert 'fill="#ffffff"' in text
     _, content = saved(page, "map", "csv")
@@ -62,7 +69,7 @@ def test_no_colour_is_among_the_values_of_a_chart(shown):
     assert not {"ink", "inside"} & set(table)
 
 
-def test_most_effects_are_not_in_one_bin_and_masses_are_not_stacked(shown):
+def test_most_effects_are_not_in_one_bin_and_masses_are_not_stacked(run, shown):
     page = shown()
     _, content = saved(page, "distribution", "csv")
     bars = pd.read_csv(io.BytesIO(content))
@@ -73,12 +80,14 @@ def test_most_effects_are_not_in_one_bin_and_masses_are_not_stacked(shown):
     highest = bars.groupby("label", sort=False)["share"].agg(np.ptp)
     assert outlines[0] / outlines[1] == pytest.approx(highest.iloc[0] / highest.iloc[1], rel=0.02)
     page.click("[data-kind=mattering]")
-    _, content = saved(page, "histogram", "csv")
+    name, content = saved(page, "histogram", "csv")
     bins = pd.read_csv(io.BytesIO(content))
+    assert name == f"run_histogram_{JOB}_{page.inner_text('.head-name')}.csv"
     whole = bins[bins["of"] == "all"]
     assert whole["share"].max() < 0.35
     assert (whole["share"] > 0.02).sum() >= 10
-    np.testing.assert_allclose(np.diff(whole["left"]), np.diff(whole["left"])[0], rtol=1e-3)
+    assert "place" not in bins
+    assert whole["right"].iloc[-1] == pytest.approx(np.abs(single_effects(run)).max(), rel=1e-4)  # edges are of values
     axis = page.locator("#histogram .role-axis-label text").all_text_contents()
     assert "0" in axis
     assert sum("−" in text for text in axis) == sum(text in ("0.01", "0.1", "1", "10") for text in axis) > 0

@@ -53,8 +53,10 @@ def test_print_names_what_is_shown_and_keeps_colours(shown):
     page.select_option("#category", "1")
     assert page.locator(".shown").first.is_hidden()
     page.emulate_media(media="print")
-    heads, samples = page.locator(".shown").all_inner_texts()
+    heads, scatter, distributions, samples = page.locator(".shown").all_inner_texts()
     assert heads.startswith(f"Measure: {JOB}: cut; Category: OCR; Colour by: value; Head: Layer ")
+    assert scatter == f"Across: A2V (last token → image); Up: {JOB}: cut"
+    assert distributions == "Columns: Text and image; Of: the whole run"
     assert samples.startswith("Category: All; Answered: any; Pair: any")
     assert page.locator(".controls:visible, .pages:visible, .define:visible").count() == 0
     body = "getComputedStyle(document.body)"

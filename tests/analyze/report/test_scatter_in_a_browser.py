@@ -31,8 +31,10 @@ def test_heads_that_are_dragged_over_are_selected_in_the_map(run, shown):
     page.mouse.up()
     page.wait_for_function("document.querySelector('#selected').textContent.startsWith('3')")
     assert page.locator("#map .layer_1_marks path").count() == 3
+    assert page.inner_text("#selected") == "3 heads selected"
     names = ",".join(f"L{cell // HEADS}H{cell % HEADS}" for cell in wanted)
     assert f"selected={names}" in page.evaluate("decodeURIComponent(location.hash)")
+    assert shown(at=f"#selected={names.partition(',')[0]}").inner_text("#selected") == "1 head selected"
     page.focus("#up")
     page.keyboard.press("Escape")
     page.wait_for_function("document.querySelectorAll('#map .layer_1_marks path').length === 0")

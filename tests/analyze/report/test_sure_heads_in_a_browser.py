@@ -42,7 +42,9 @@ def check_that_nothing_is_said_of_a_single_category(page):
     assert "#b4b4b4" not in [fill for fill, _ in fills]
     assert page.inner_text("[data-number=rank]").endswith(" (all categories)")
     headings = page.locator("#heads-section h3").all_inner_texts()
-    assert [each for each in headings if each.endswith("(all categories)")] == ["Surest effects (all categories)"]
+    assert [each for each in headings if each.endswith("(all categories)")] == [
+        "Most significant effects (all categories)"
+    ]
     assert "Highest heads: OCR" in headings
     page.select_option("#category", "0")
     page.wait_for_selector("#grey-note")
@@ -59,7 +61,8 @@ def test_the_surest_effects_are_dots_with_intervals(run, shown):
     lead = effects.lead()
     assert not lead.told
     assert (
-        f"L{lead.first // HEADS}H{lead.first % HEADS} comes first here" in page.locator(".lead-note").first.inner_text()
+        f"L{lead.first // HEADS}H{lead.first % HEADS} has the highest mean, but not significantly higher than"
+        in page.locator(".lead-note").first.inner_text()
     )
     page.locator("#dots .mark-symbol path").nth(2).click()
     assert page.inner_text("#head-name") == f"Layer {names[2][1]}, head {names[2][3]}"

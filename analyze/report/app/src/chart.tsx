@@ -69,10 +69,11 @@ export function fill(view: View, { data, signals }: Pick<ChartProps, "data" | "s
   return view.resize().runAsync(); // labels may be wider than before
 }
 
-// A chart as it is shown; `of`: what it is of, for the name of a file
+// A chart as it is shown; `parts`: what it is of, for the name of a file: a measure, a category, a head
 export interface Shown {
   name: string;
-  of?: string;
+  id?: string;
+  parts?: string[];
   spec: Spec;
   data?: Record<string, Rows>;
   signals?: Record<string, unknown>;
@@ -83,7 +84,7 @@ interface ChartProps {
   name: string; // in `page.charts`
   id?: string; // of the element, where it is not the chart's name
   label: string;
-  of?: string; // for the name of a file
+  parts?: string[]; // what it is of, for the name of a file
   data?: Record<string, Rows>; // a new object only where something changed, as `signals`
   signals?: Record<string, unknown>;
   onPick?: (datum: Record<string, unknown>) => void; // a mark was clicked
@@ -146,7 +147,7 @@ const FORMATS: [Format, string][] = [
 ];
 
 // Escape closes it, as a choice does; keys reach it as any button
-function SaveMenu({ name, label, of, data, signals, titles }: ChartProps) {
+function SaveMenu({ name, id, label, parts, data, signals, titles }: ChartProps) {
   const menu = useRef<HTMLDetailsElement>(null);
   const close = () => {
     menu.current!.open = false;
@@ -154,7 +155,7 @@ function SaveMenu({ name, label, of, data, signals, titles }: ChartProps) {
   };
   const choose = (format: Format) => {
     close();
-    void track(save({ name, of, spec: page.charts[name], data, signals, titles }, format));
+    void track(save({ name, id, parts, spec: page.charts[name], data, signals, titles }, format));
   };
   return (
     <details class="save" ref={menu} onKeyDown={(event) => event.key === "Escape" && close()}>

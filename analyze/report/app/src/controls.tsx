@@ -26,6 +26,12 @@ export function Select({ id, label, value, choices, onChoose }: SelectProps) {
   );
 }
 
+// A text in which each head that it names is a link that chooses it; see `place.ts`
+export function WithHeads({ text, measure }: { text: string; measure: string }) {
+  const parts = text.split(/\b(L\d+H\d+)\b/); // every second one is a head
+  return <>{parts.map((part, place) => (place % 2 ? <a href={`#head=${part}&measure=${measure}`}>{part}</a> : part))}</>;
+}
+
 export function Link({ text, onClick }: { text: string; onClick: () => void }) {
   return (
     <button type="button" class="link" onClick={onClick}>

@@ -17,6 +17,7 @@ export interface Measure {
   key: string;
   kind: Kind;
   label: string;
+  meaning: string; // what its values are
   queries: string; // whose attention it is about, as columns begin; empty: that of all tokens
   signed: boolean;
   sure: Sureness;
@@ -43,6 +44,7 @@ export interface Samples {
 export interface Flow {
   name: string;
   label: string;
+  meaning: string;
   colour: string;
   panel: number;
   of: string;
@@ -121,6 +123,7 @@ export interface Second {
 export type Spec = Record<string, unknown>;
 
 export interface Page {
+  run: string; // its name, for files
   words: Record<string, string>;
   layers: number[];
   heads: number;
@@ -131,6 +134,7 @@ export interface Page {
   kinds: Kind[];
   flows: Flow[];
   beside: Maybe<Beside>;
+  columns: [name: string, label: string][]; // of the charts of both runs
   samples: Samples;
   states: string[];
   stateless: string;

@@ -1,13 +1,15 @@
 // What a word means, beside it: opened by click and by key, and one at a time.
-import { filled, words } from "./words";
+import { filled } from "./words";
 
-// `text`: the name of the definition in `words`, if it is not that of the word
-export function Define({ name, text = `define_${name}` }: { name: string; text?: string }) {
+// `name`: the word; `texts`: a paragraph each
+export function Define({ name, texts }: { name: string; texts: string[] }) {
   return (
     <details class="define" name="define">
-      <summary aria-label={filled("what_is", { name: words[name] })}>?</summary>
+      <summary aria-label={filled("what_is", { name })}>?</summary>
       <div class="meaning">
-        <p>{words[text]}</p>
+        {texts.map((text) => (
+          <p>{text}</p>
+        ))}
       </div>
     </details>
   );

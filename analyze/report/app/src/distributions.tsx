@@ -3,6 +3,8 @@ import { useMemo } from "preact/hooks";
 import { Figure } from "./chart";
 import { Select } from "./controls";
 import { type Flow, array, categories, layers, page } from "./data";
+import { Define } from "./define";
+import { Printed } from "./shown";
 import { type State, go } from "./state";
 import { colour, scheme } from "./theme";
 import { words } from "./words";
@@ -39,15 +41,23 @@ export function Distributions({ state }: { state: State }) {
           onChoose={(value) => go({ of: Number(value) })}
         />
       </div>
+      <Printed parts={[["panel", words[`panel_${shown[0].of}`]], ["of_what", groups[state.of]]]} />
       <p class="key" id="colours">
         {shown.map((flow) => (
           <>
             <span class="swatch" style={{ background: flow.colour === BLACK ? colour("ink") : flow.colour }} />
             {flow.label}
+            <Define name={flow.label} texts={[flow.meaning]} />
           </>
         ))}
       </p>
-      <Figure name="distribution" label={words.distributions} data={data} signals={signals} />
+      <Figure
+        name="distribution"
+        label={words.distributions}
+        parts={[shown.map((flow) => flow.name).join("_"), groups[state.of]]}
+        data={data}
+        signals={signals}
+      />
     </>
   );
 }

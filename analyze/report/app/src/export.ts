@@ -1,6 +1,6 @@
 // A chart as a file: SVG and PNG for print, as wide as a column or a page, white and without a title, and its values as CSV.
 import { type Rows, type Shown, embed, fill, titled } from "./chart";
-import type { Spec } from "./data";
+import { type Spec, page } from "./data";
 import { PRINT } from "./theme";
 
 export type Format = "svg" | "narrow" | "wide" | "csv";
@@ -11,13 +11,15 @@ const INCHES = { narrow: 3.3, wide: 6.9, svg: 6.9 };
 const FLATTER = { narrow: 0.55, wide: 0.75, svg: 0.75 }; // than on the screen,
 const LOWEST = 115; // but no lower than this, so that the titles of axes fit
 const THINNER: Record<string, number> = { strokeWidth: 0.5, thickness: 0.5, size: 0.4, gradientLength: 0.55 };
+const LONGEST = 40; // letters of a part of a file's name
 const METRE = 39.3701; // inches
 const OWN = new Set(["chosen", "picked"]); // data that only mark what others have
-const WORDED = new Set(["text", "all_text", "interval", "corrected", "shade", "order", "place", "cell", "ink", "inside"]); // no values of a chart
+const WORDED = new Set(["text", "all_text", "interval", "corrected", "shade", "order", "place", "cell", "ink", "inside", "place_end"]); // no values of a chart
 
 export async function save(chart: Shown, format: Format): Promise<void> {
-  const name = [chart.name.replace("_signed", ""), ...(chart.of ? [chart.of.replace(/[^\w-]+/g, "_")] : [])].join("_");
-  if (format === "csv") return offer(`${name}.csv`, new Blob([csv(rowsOf(chart))], { type: "text/csv" }));
+  const parts = [page.run, chart.id ?? chart.name.replace("_signed", ""), ...(chart.parts ?? [])];
+  const name = parts.map((part) => part.replace(/[^\p{L}\p{N}-]+/gu, "_").slice(0, LONGEST)).join("_");
+  if (format === "csv") return offer(`${name}.csv`, new Blob([csv(rowsOf(chart), chart.titles)], { type: "text/csv" }));
   const [made, done] = await forPrint(chart, format);
   try {
     const file = `${name}_${INCHES[format]}in`;
@@ -78,9 +80,12 @@ function thinner(part: unknown): unknown {
 }
 
 // The rows of a chart: those that the page gives, or those in its spec
-function rowsOf({ data, spec }: Shown): Rows {
+function rowsOf({ data, spec, signals }: Shown): Rows {
   const given = Object.entries(data ?? {}).filter(([name]) => !OWN.has(name) && name !== "steps");
-  if (!given.length) return inSpec(spec).sort((one, other) => other.length - one.length)[0] ?? [];
+  if (!given.length) {
+    const [rows] = inSpec(spec).sort((one, other) => other.length - one.length);
+    return rows.filter((row) => signals?.flow === undefined || row.flow === signals.flow);
+  }
   return given.flatMap(([name, rows]) => rows.map((row) => (given.length > 1 ? { of: name, ...row } : row)));
 }
 
@@ -90,13 +95,14 @@ function inSpec(spec: unknown): Rows[] {
   return [...(own ? [own] : []), ...Object.values(spec).flatMap(inSpec)];
 }
 
-function csv(rows: Rows): string {
+function csv(rows: Rows, titles?: { x: string; y: string }): string {
   const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))].filter((name) => !WORDED.has(name));
   const cell = (value: unknown) => {
     const text = value === null || value === undefined || Number.isNaN(value) ? "" : String(value);
     return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
-  return [columns, ...rows.map((row) => columns.map((name) => row[name]))].map((line) => `${line.map(cell).join(",")}\n`).join("");
+  const named = columns.map((name) => (titles as Record<string, string> | undefined)?.[name] ?? name);
+  return [named, ...rows.map((row) => columns.map((name) => row[name]))].map((line) => `${line.map(cell).join(",")}\n`).join("");
 }
 
 function bytesOf(url: string): Uint8Array<ArrayBuffer> {

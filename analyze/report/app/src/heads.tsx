@@ -1,12 +1,13 @@
 // The heads: their map, the highest and the lowest of them, and the one that is chosen.
 import { useMemo } from "preact/hooks";
 import { Figure } from "./chart";
-import { Link, Select } from "./controls";
+import { Link, Select, WithHeads } from "./controls";
 import { type Kind, type Measure, array, categories, cells, headOf, heads, layerOf, layers, page, samples } from "./data";
 import { Define } from "./define";
 import {
   type Scale, clear, dotted, firstOfKind, interval, mean, measureOf, ofKind, order, scaleOf, written, writtenInterval,
 } from "./measures";
+import { choose } from "./place";
 import { Scatter } from "./scatter";
 import { ShownHeads } from "./shown";
 import { type State, go } from "./state";
@@ -103,6 +104,7 @@ function Controls({ state, measure }: { state: State; measure: Measure }) {
         choices={ofKind(measure.kind).map((each) => [each.key, each.label])}
         onChoose={(key) => go({ measure: key })}
       />
+      <Define name={measure.label} texts={[measure.meaning]} />
       <Select
         id="category"
         label="category"
@@ -217,12 +219,12 @@ function HeadMap({ state, measure, highest }: { state: State; measure: Measure; 
   return (
     <Figure
       id="map"
-      of={measure.name}
+      parts={[measure.name, ...(category ? [categoryName(category)] : [])]}
       name={measure.signed ? "map_signed" : "map"}
       label={label.join("") + first.join(words.semicolon)}
       data={data}
       signals={signals}
-      onPick={(datum) => datum.cell !== undefined && go({ cell: datum.cell as number })}
+      onPick={choose}
       plot={{ tabIndex: 0, "aria-describedby": "keys-help", onKeyDown: step }}
     >
       <figcaption>
@@ -277,16 +279,18 @@ function Dots({ state, measure }: { state: State; measure: Measure }) {
     <>
       <h3>{title}</h3>
       {measure.sure.lead.map((line) => (
-        <p class="definition lead-note">{line}</p>
+        <p class="definition lead-note">
+          <WithHeads text={line} measure={measure.key} />
+        </p>
       ))}
       <Figure
         id="dots"
-        of={measure.name}
+        parts={[measure.name]}
         name={measure.signed ? "dots_signed" : "dots"}
         label={title}
         data={data}
         signals={signals}
-        onPick={(datum) => datum.cell !== undefined && go({ cell: datum.cell as number })}
+        onPick={choose}
       >
         <figcaption>{words.dots_help}</figcaption>
       </Figure>
@@ -303,7 +307,7 @@ function Chips({ id, state, measure, named }: { id: string; state: State; measur
           type="button"
           data-cell={cell}
           aria-pressed={cell === state.cell}
-          onClick={() => go({ cell })}
+          onClick={({ detail }) => (detail ? choose({ cell }) : go({ cell }))}
         >
           {`${shortName(cell)}  ${written(measure, mean(measure.key, cell, state.category))}`}
         </button>
@@ -378,11 +382,11 @@ function Numbers({ state, measure }: { state: State; measure: Measure }) {
   rows.push(["rank", "rank", overAll(filled("rank_of", { rank: array(`${key}/ranks`)[cell], number: cells }), category)]);
   if (halves.every(Boolean)) rows.push(["rank_halves", "halves", halves.join(" · ")]);
   rows.push(["reliability", "reliability", digits(reliability, 3)]);
-  const meanings: Record<string, string> = {
-    mean: `define_${measure.kind}`,
-    interval: "define_interval",
-    halves: "define_halves",
-    reliability: "define_reliability",
+  const meanings: Record<string, string[]> = {
+    mean: [measure.meaning, words[`define_${measure.kind}`]],
+    interval: [words.define_interval],
+    halves: [words.define_halves],
+    reliability: [words.define_reliability],
   };
   return (
     <dl class="numbers" id="numbers">
@@ -390,7 +394,7 @@ function Numbers({ state, measure }: { state: State; measure: Measure }) {
         <>
           <dt>
             {words[name]}
-            {id in meanings && <Define name={name} text={meanings[id]} />}
+            {id in meanings && <Define name={words[name]} texts={meanings[id]} />}
           </dt>
           <dd data-number={id}>{text}</dd>
         </>
@@ -408,10 +412,10 @@ function Histogram({ cell, measure }: { cell: number; measure: Measure }) {
       for (let place = first * size; place < last * size; place++) counts[place % size] += bins[place];
       const total = counts.reduce((sum, count) => sum + count, 0) || 1;
       return counts.map((count, place) => ({
-        left: measure.positions[place],
-        right: measure.positions[place + 1],
-        from: measure.edges[place],
-        to: measure.edges[place + 1],
+        left: measure.edges[place],
+        right: measure.edges[place + 1],
+        place: measure.positions[place],
+        place_end: measure.positions[place + 1],
         share: count / total,
       }));
     };
@@ -421,7 +425,7 @@ function Histogram({ cell, measure }: { cell: number; measure: Measure }) {
     const [ticks, labels] = [0, 1].map((part) => measure.ticks.map((tick) => tick[part]));
     return { ticks, labels };
   }, [measure]);
-  return <Figure name="histogram" of={measure.name} label={words.histogram} data={data} signals={signals} />;
+  return <Figure name="histogram" parts={[measure.name, shortName(cell)]} label={words.histogram} data={data} signals={signals} />;
 }
 
 function Profile({ cell, measure }: { cell: number; measure: Measure }) {
@@ -437,7 +441,7 @@ function Profile({ cell, measure }: { cell: number; measure: Measure }) {
   const data = useMemo(() => ({ profile: rows.filter((row) => !Number.isNaN(row.value)) }), [rows]);
   return (
     <>
-      <Figure name="profile" of={measure.name} label={words.profile} data={data} />
+      <Figure name="profile" parts={[measure.name, shortName(cell)]} label={words.profile} data={data} />
       <details>
         <summary>{words.table}</summary>
         <div class="wide">

@@ -5,13 +5,14 @@
 // Preact is 13 kB), checked against the types of what Python writes, and drawn as soon (1.27 s against 1.37 s).
 import { type ComponentType, render } from "preact";
 import { Address, CopyLink } from "./address";
-import { Beside } from "./beside";
 import { Figure, drawn } from "./chart";
+import { Compared } from "./compared";
 import { Distributions } from "./distributions";
 import { Drawer } from "./drawer";
 import { Heads } from "./heads";
 import { Missing } from "./missing";
 import { loadPieces } from "./pieces";
+import { land, markPlace, watchPlace } from "./place";
 import { markRegions, watchRegions } from "./overflow";
 import { SamplesList } from "./samples";
 import { type State, begin, go, state } from "./state";
@@ -24,7 +25,7 @@ const PARTS: Record<string, ComponentType<{ state: State }>> = {
   "heads-part": Heads,
   "distributions-part": Distributions,
   "samples-part": SamplesList,
-  "beside-part": Beside,
+  "compared-part": Compared,
   "drawer-part": Drawer,
 };
 
@@ -38,6 +39,7 @@ function draw(): void {
   for (const place of document.querySelectorAll<HTMLElement>("[data-chart]")) {
     render(<Figure name={place.dataset.chart!} label={place.dataset.label!} />, place);
   }
+  markPlace();
   markRegions();
 }
 
@@ -52,7 +54,10 @@ async function main(): Promise<void> {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   watchRegions();
   draw();
+  land();
   await drawn();
+  land();
+  watchPlace();
   markRegions();
   document.documentElement.dataset.ready = "yes";
 }

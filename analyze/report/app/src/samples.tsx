@@ -8,7 +8,7 @@ import { Picture, Scale } from "./picture";
 import { ShownSamples } from "./shown";
 import { ANSWERS, SORTS, type Sort, type State, go } from "./state";
 import { SamplesTable } from "./table";
-import { filled, shortName, words } from "./words";
+import { counted, filled, shortName, words } from "./words";
 
 const SHOWN = { cards: 12, table: 25 }; // at once
 
@@ -26,7 +26,7 @@ export function SamplesList({ state }: { state: State }) {
       {page.maps && <NoMap state={state} />}
       {page.maps && state.overlay && <Scale id="scale" />}
       <p id="found" aria-live="polite">
-        {rows.length ? filled("found", { number: rows.length }) : words.none_found}
+        {rows.length ? counted("found", rows.length) : words.none_found}
       </p>
       {state.view === "table" ? (
         <SamplesTable rows={own} state={state} />

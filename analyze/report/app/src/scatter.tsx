@@ -4,8 +4,10 @@ import { Figure } from "./chart";
 import { Select } from "./controls";
 import { array, cells, layerOf, page } from "./data";
 import { interval, mean, measureOf } from "./measures";
+import { choose } from "./place";
+import { Printed } from "./shown";
 import { type State, go } from "./state";
-import { filled, shortName, words } from "./words";
+import { counted, filled, shortName, words } from "./words";
 
 // The quantities that are shown where none is chosen: what heads look at, and what they are for
 const across = (state: State) => state.across || page.measure;
@@ -65,19 +67,21 @@ export function Scatter({ state }: { state: State }) {
           {words.scatter_intervals}
         </label>
       </div>
+      <Printed parts={[["scatter_x", titles.x], ["scatter_y", titles.y]]} />
       <Figure
         name="scatter"
         label={`${titles.x}${words.comma}${titles.y}`}
         data={data}
         titles={titles}
-        onPick={(datum) => datum.cell !== undefined && go({ cell: datum.cell as number })}
+        parts={[x, y].map((key) => key.replace(/^.*\//, ""))}
+        onPick={choose}
         onBrush={select}
       >
         <figcaption>
           {words.scatter_help} {words.sure_help}{" "}
           {page.localised && filled("localising_of", { number: page.localised })}{" "}
           <b id="selected" aria-live="polite">
-            {number > 0 && filled("selected", { number })}
+            {number > 0 && counted("selected", number)}
           </b>
         </figcaption>
       </Figure>

@@ -5,13 +5,13 @@ import { measureOf } from "./measures";
 import type { State } from "./state";
 import { categoryName, headName, words } from "./words";
 
-function Line({ parts }: { parts: [name: string, text: string][] }) {
+export function Printed({ parts }: { parts: [name: string, text: string][] }) {
   return <p class="printed shown">{parts.map(([name, text]) => words[name] + words.colon + text).join(words.semicolon)}</p>;
 }
 
 export function ShownHeads({ state }: { state: State }) {
   return (
-    <Line
+    <Printed
       parts={[
         ["measure", measureOf(state.measure).label],
         ["category", categoryName(state.category)],
@@ -28,9 +28,9 @@ export function ShownSamples({ state }: { state: State }) {
     ["category", state.sampleCategory < 0 ? words.all : categories[state.sampleCategory]],
     ["answered", nameOfAnswer(state.answer)],
     [page.opposite ? "state" : "answer", pair],
-    ["sort", nameOfSort(state.sort, state)],
+    ["sort", nameOfSort(state.sort, state) + (state.sort === "first" ? "" : words.comma + words[state.falling ? "falling" : "rising"])],
   ];
   if (state.search) parts.push(["search", state.search]);
   if (page.maps) parts.push(["overlay", state.overlay ? headName(state.cell) : "–"]);
-  return <Line parts={parts} />;
+  return <Printed parts={parts} />;
 }

@@ -1,10 +1,11 @@
 // What is chosen on the page, in one object, which is in the page's address too: a choice can be linked to and taken
 // back. Components read the object and call `go`; none keeps a choice of its own.
 import { categories, cells, layers, page, samples } from "./data";
-import { order } from "./measures";
+import { measureOf, order } from "./measures";
 import { shortName } from "./words";
 
 export interface State {
+  at: string; // the section that is on the screen, "" for the first one
   measure: string; // its key
   category: number; // of heads; 0: all, else its place + 1
   cell: number; // the head, layer x heads + head
@@ -14,6 +15,7 @@ export interface State {
   up: string;
   spread: boolean; // whether with intervals,
   selected: string; // and the heads that were dragged over, with commas
+  compared: string; // the column of the charts of two runs, "" without a second run
   panel: number; // distributions: the group of columns,
   of: number; // and what they are of: 0 the run, then each layer, then each category
   sampleCategory: number; // samples: -1 any, else its place
@@ -70,8 +72,11 @@ function fieldsOf(): Fields {
   const all = Array.from({ length: cells }, (_, cell) => shortName(cell));
   const panels: string[] = [];
   for (const flow of page.flows) panels[flow.panel] ??= flow.name;
+  const columns = page.columns.map(([name]) => name);
+  const own = columns.find((name) => name === measureOf(page.measure).name);
   const groups = ["run", ...layers.map((layer) => `layer/${layer}`), ...categories.map((name) => `category/${name}`)];
   return {
+    at: word("at", ["", ...sections()], ""),
     measure: {
       name: "measure",
       first: page.measure,
@@ -91,6 +96,7 @@ function fieldsOf(): Fields {
       write: (names) => names,
       read: (names) => (names.split(",").every((name) => all.includes(name)) ? names : undefined),
     },
+    compared: word("compared", columns, own ?? columns.at(-1) ?? ""),
     panel: oneOf("columns", panels, 0, 0),
     of: oneOf("rows", groups, 0, 0),
     sampleCategory: oneOf("samples-of", ["", ...categories], -1, -1),
@@ -117,6 +123,7 @@ let current: State;
 let listener: () => void;
 let unknown: string[] = [];
 let lastMove = "";
+const OWN = {}; // the state of entries in the history that the page itself made
 
 // Begins with what the address says; `draw` is called at each change
 export function begin(draw: () => void): void {
@@ -127,6 +134,11 @@ export function begin(draw: () => void): void {
     recall();
     draw();
   });
+}
+
+// The names of the page's sections; the element of each has the id `NAME-section`
+export function sections(): string[] {
+  return [...document.querySelectorAll("section[id$=-section]")].map((each) => each.id.replace(/-section$/, ""));
 }
 
 export const state = () => current;
@@ -142,11 +154,30 @@ export function go(change: Partial<State>, move = ""): void {
   const same = move !== "" && move === lastMove;
   lastMove = move;
   try {
-    history[same ? "replaceState" : "pushState"](null, "", addressOf(current));
+    history[same ? "replaceState" : "pushState"](OWN, "", addressOf(current));
   } catch {
     // A frame without an address of its own
   }
   listener();
+}
+
+// Notes the section that is scrolled to; it is no step in the history
+export function pass(at: string): void {
+  if (at === current.at) return;
+  current = { ...current, at };
+  try {
+    history.replaceState(OWN, "", addressOf(current));
+  } catch {
+    // As above
+  }
+  listener();
+}
+
+// Makes the choices that a link within the page names, and keeps the others
+export function follow(hash: string): Partial<State> {
+  const { found } = choicesIn(hash);
+  go(found);
+  return found;
 }
 
 const names = () => Object.keys(fields) as (keyof State)[];
@@ -160,22 +191,31 @@ function addressOf(state: State): string {
   return `#${parts.join("&")}`;
 }
 
+// What an address names: choices, and texts that the page does not know. A section by the id of its element counts too
+function choicesIn(hash: string): { found: Partial<State>; missed: string[] } {
+  const at = /^#(\w+)-section$/.exec(hash)?.[1];
+  const said = new URLSearchParams(at ? { at } : hash.includes("=") ? hash.slice(1) : "");
+  const found: Partial<State> = {};
+  const missed: string[] = [];
+  const take = <Name extends keyof State>(key: Name) => {
+    const { name, read } = fields[key];
+    const text = said.get(name);
+    said.delete(name);
+    if (text === null) return;
+    const value = read(text);
+    if (value === undefined) missed.push(`${name}=${text}`);
+    else found[key] = value;
+  };
+  names().forEach(take);
+  return { found, missed: [...missed, ...[...said].map(([name, text]) => `${name}=${text}`)] };
+}
+
+// Chooses what the address says, and what stands first where it says nothing
 function recall(): void {
   lastMove = "";
-  const hash = location.hash.slice(1);
-  if (current && hash && !hash.includes("=")) return; // a link within the page
-  const said = new URLSearchParams(hash.includes("=") ? hash : "");
-  const found: Partial<State> = {};
-  const take = <Name extends keyof State>(key: Name) => {
-    const { name, first, read } = fields[key];
-    const text = said.get(name);
-    const value = text === null ? first : read(text);
-    if (value === undefined) missed.push(`${name}=${text}`);
-    found[key] = value ?? first;
-    said.delete(name);
-  };
-  const missed: string[] = [];
-  names().forEach(take);
-  unknown = [...missed, ...[...said].map(([name, text]) => `${name}=${text}`)];
-  current = found as State;
+  const { found, missed } = choicesIn(location.hash);
+  const first = Object.fromEntries(names().map((key) => [key, fields[key].first])) as unknown as State;
+  const within = current && location.hash && !location.hash.includes("="); // a link to a part of the page
+  unknown = missed;
+  current = { ...(within ? current : first), ...found };
 }

@@ -7,6 +7,11 @@ export function filled(name: string, values: Record<string, string | number>): s
   return words[name].replace(/\{(\w+)\}/g, (_, key: string) => String(values[key]));
 }
 
+// A text about a number of things; of one of them it may be another one
+export function counted(name: string, number: number): string {
+  return filled(number === 1 && `${name}_one` in words ? `${name}_one` : name, { number });
+}
+
 const missing = (value: number | null | undefined) => value === null || value === undefined || Number.isNaN(value);
 export const minus = (text: string) => text.replace("-", "−");
 

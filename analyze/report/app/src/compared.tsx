@@ -1,8 +1,13 @@
-// Two runs compared: the map of heads of either, on one scale, by the measure and the category that are chosen.
+// Two runs compared: the map of heads of either, on one scale, by the measure and the category that are chosen; answers,
+// profiles over depth, and the differences of heads.
 import { useMemo } from "preact/hooks";
 import { Figure } from "./chart";
+import { Select } from "./controls";
 import { array, heads, layers, page } from "./data";
+import { Define } from "./define";
 import { measureOf, ranked, scaleOf } from "./measures";
+import { choose } from "./place";
+import { Printed } from "./shown";
 import { type State, go } from "./state";
 import { categoryName, digits, filled, words } from "./words";
 
@@ -55,16 +60,67 @@ function Map({ model, state }: { model: Model; state: State }) {
       label={caption}
       data={data}
       signals={signals}
-      onPick={(datum) => alike && datum.cell !== undefined && go({ cell: datum.cell as number })}
+      parts={[measureOf(key).name, ...(category ? [categoryName(category)] : [])]}
+      onPick={(datum) => alike && choose(datum)}
     >
       <figcaption>{caption + own}</figcaption>
     </Figure>
   );
 }
 
-export function Beside({ state }: { state: State }) {
-  const other = page.beside;
-  if (!other) return null;
+export function Compared({ state }: { state: State }) {
+  return (
+    page.beside && (
+      <>
+        <h3>{words.beside}</h3>
+        <Beside state={state} other={page.beside} />
+        <div class="split even">
+          <Answers />
+          <Columns state={state} />
+        </div>
+      </>
+    )
+  );
+}
+
+function Answers() {
+  if (!page.charts.answers) return null;
+  return (
+    <div>
+      <h3>{words.answers}</h3>
+      <Figure name="answers" label={words.answers} />
+      <p class="definition">{words.grey_answers}</p>
+    </div>
+  );
+}
+
+// The charts of one column: the means of layers, and where heads are matched the differences of heads
+function Columns({ state: { compared } }: { state: State }) {
+  const signals = useMemo(() => ({ flow: compared }), [compared]);
+  const chart = (name: string) => <Figure name={name} label={words[name]} signals={signals} parts={[compared]} />;
+  return (
+    <div>
+      <h3>
+        {words.profiles}
+        <Define name={words.depth} texts={[words.define_depth]} />
+      </h3>
+      <div class="controls">
+        <Select id="compared" label="column" value={compared} choices={page.columns} onChoose={(name) => go({ compared: name })} />
+      </div>
+      <Printed parts={[["column", Object.fromEntries(page.columns)[compared]]]} />
+      {chart("profiles")}
+      {page.charts.differences && (
+        <>
+          <h3>{words.differences}</h3>
+          {chart("differences")}
+          <p class="definition">{words.grey_differences}</p>
+        </>
+      )}
+    </div>
+  );
+}
+
+function Beside({ state, other }: { state: State; other: NonNullable<typeof page.beside> }) {
   const { measure: key, category } = state;
   if (!other.measures.includes(key)) return <p id="not-beside">{filled("not_beside", { measure: measureOf(key).label })}</p>;
   const [a, b]: Model[] = [
