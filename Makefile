@@ -75,7 +75,7 @@ demo: $(VENV)/.extract  ## the whole path on a tiny trained model and its pictur
 	$(BIN)/python -m analyze summary runs/demo
 	$(BIN)/python -m analyze plots runs/demo
 
-tour: $(VENV)/.extract $(VENV)/.report  ## the demo's two models on its two question files, diagnosed, compared, in three wordings, knocked out, and on a page; a third model that writes, a fourth that answers by letters, into runs/tour
+tour: $(VENV)/.extract $(VENV)/.report  ## the demo's two models on its two question files, diagnosed, compared, against blank images, in three wordings, knocked out, and on a page; a third model that writes, a fourth that answers by letters, into runs/tour
 	@set -e; for model in $(DEMO_MODELS); do for questions in '' /hard; do \
 		run=runs/tour/$$model$$(echo $$questions | tr / -); \
 		echo "== $$run"; \
@@ -86,7 +86,13 @@ tour: $(VENV)/.extract $(VENV)/.report  ## the demo's two models on its two ques
 		$(BIN)/python -m analyze summary $$run; \
 		$(BIN)/python -m analyze plots $$run; \
 	done; done
-	$(BIN)/python -m analyze diagnose runs/tour/tiny-llava-hard
+	@set -e; for questions in '' /hard; do \
+		run=runs/tour/tiny-llava$$(echo $$questions | tr / -); \
+		$(BIN)/python -m extract --model-path $(DEMO)/tiny-llava --image-folder $(DEMO)$$questions/images --overwrite \
+			--question-file $(DEMO)$$questions/MME_test.json --images blank --output-dir $$run-blank; \
+	done
+	$(BIN)/python -m analyze image runs/tour/tiny-llava --without runs/tour/tiny-llava-blank
+	$(BIN)/python -m analyze diagnose runs/tour/tiny-llava-hard --without runs/tour/tiny-llava-hard-blank
 	$(BIN)/python -m analyze compare runs/tour/tiny-llava-hard runs/tour/tiny-llava-4x4-hard
 	$(BIN)/python -m extract --model-path $(DEMO)/tiny-llava --image-folder $(DEMO)/images --overwrite \
 		--question-file $(DEMO)/MME_test.json --prompts $(DEMO)/wordings.toml --output-dir runs/tour/tiny-llava-wordings

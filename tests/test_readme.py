@@ -223,6 +223,28 @@ def test_the_check_of_links_can_fail(tmp_path):
     assert broken(tmp_path / "b.zh.md") == ["a.md#the-x.y-of-a", "a.md#the-x.y-of-a, not a.zh.md"]
 
 
+def sentences(text: str) -> list[str]:
+    """The sentences of an English page, of cells and list items too, without its blocks and the targets of links."""
+    text = re.sub(r"^    .*$", "", prose(text), flags=re.MULTILINE)
+    parts = re.split(r"\n\s*\n|\n(?=- |\| |> |#)|\|", re.sub(r"\]\([^)]*\)", "]", text))
+    return [each for part in parts for each in re.split(r"(?<=[.:;?!])\s+", " ".join(part.split()))]
+
+
+def test_pages_of_commands_are_short_and_so_are_their_sentences():
+    found = [page for page in GUIDE.glob("*.md") if not page.name.startswith("flags")]
+    long = {page.name: lines for page in found if (lines := len(page.read_text(encoding="utf-8").splitlines())) > 120}
+    assert long == {}
+    english = [page for page in found if ".zh." not in page.name]
+    assert len(english) >= 17
+    said = [each for page in english for each in sentences(page.read_text(encoding="utf-8"))]
+    assert [each for each in said if len(each.split()) > 40] == []
+
+
+def test_the_check_of_sentences_can_fail():
+    text = "# A b\n\nA *b* [c](d e.md), e.\nF g:\n\n    h i\n\n| j | k l |\n"
+    assert [len(each.split()) for each in sentences(text) if each] == [3, 4, 2, 1, 2]
+
+
 def test_every_page_of_a_guide_is_there_in_both_languages():
     found = {page for page in pages() if page.parent.name == "guide"}
     assert len(found) >= 30
