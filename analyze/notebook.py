@@ -5,6 +5,7 @@ from analyze import open_run
 run = open_run("runs/demo")
 run.heads(["a2v"]), run.samples
 run.summary(), run.diagnose(), run.compare(open_run("runs/other"))
+print(run.diagnose()), run.diagnose().picture("answers"), run.effects()
 """
 
 from collections.abc import Sequence
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 
 
 class OpenedRun:
-    """A run, of one wording where it has several. What its commands find shows itself; only `prune` writes files.
+    """A run, of one wording where it has several. What its commands find shows itself.
+
+    Only `prune` (sets, then a plan) and `report` (the page) write files.
 
     The settings of a command are those of its flags, by name: `run.diagnose(metrics=["q2v"], seed=1)`.
     """
@@ -77,6 +80,33 @@ class OpenedRun:
         parts = [self._run.read_part(path, names).to_pandas() for path in self._run.part_paths("heads")]
         rows = pd.concat(parts, ignore_index=True)
         return rows if self.prompt is None else rows[rows["sample_id"].isin(self.samples["sample_id"])]
+
+    def effects(self, job: str | None = None) -> "pd.DataFrame":
+        """What is lost without each head, of a job that knocked out single heads, a row for each head.
+
+        Args:
+            job: its name; None: the only one, or of several the only one of the kind `edge`.
+
+        Returns:
+            `layer`, `head`; `effect`, by how much the lead of the right answer falls, in logits, the mean over samples;
+            `low`, `high`, the 95% interval by image of one head that was chosen before; `low_all`, `high_all`, those
+            that hold for all heads together.
+
+        Raises:
+            HeadflowError: there is no such job, or it cannot be read.
+        """
+        from analyze.knockouts.effects import effect_table
+        from analyze.tables.frames import open_heads
+
+        return effect_table(open_heads(self.path, self.prompt, columns=None)[0], job)
+
+    def plots(self, **settings: Any) -> Result:
+        """All pictures of the run; see `analyze.commands.plots`."""
+        return self._found("plots", settings)
+
+    def report(self, other: "OpenedRun | str | Location | None" = None, **settings: Any) -> Result:
+        """Write the run, and its comparison with another one, as a page; see `analyze.commands.report`."""
+        return self._found("report", {"other": _path_of(other)} | settings)
 
     def summary(self, **settings: Any) -> Result:
         """Means, quantiles and the score; see `analyze.commands.summary`."""

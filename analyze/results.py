@@ -18,7 +18,7 @@ from schemas.errors import HeadflowError
 from schemas.files.locations import Location
 from schemas.files.writing import publishing
 from schemas.store.directory import record_outputs
-from schemas.text import counted
+from schemas.text import counted, listed, short
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,8 +48,31 @@ class Shown:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A picture of a result, which a notebook shows.
+
+    Attributes:
+        name: of its file, without a suffix.
+        png: its content.
+        width: in inches.
+    """
+
+    name: str
+    png: bytes = field(repr=False)
+    width: float
+
+    def _repr_png_(self) -> bytes:
+        return self.png
+
+    def html(self) -> str:
+        """The picture as a part of a page."""
+        content, size = b64encode(self.png).decode(), f"width: {self.width:.1f}in"
+        return f'<img alt="{escape(self.name)}" style="{size}" src="data:image/png;base64,{content}">'
+
+
+@dataclass(frozen=True, repr=False)
 class Result:
-    """What a command found.
+    """What a command found. In a notebook it shows itself; `print` gives its verdict, and `picture` one picture.
 
     Attributes:
         run: the run whose list of outputs gets the files; None: there is nothing to write.
@@ -79,6 +102,40 @@ class Result:
     code: int = 0
     asked: "PictureSettings | None" = None
 
+    def __repr__(self) -> str:
+        """The verdict: warnings and statements, a line each; where there are none, what was read or written."""
+        lines = [*(f"warning: {line}" for line in self.warnings), *self.statements]
+        return "\n".join(lines or self.about)
+
+    def picture(self, name: str) -> Picture:
+        """One picture, drawn as the settings of the command say.
+
+        Args:
+            name: that of its file, without a suffix.
+
+        Raises:
+            HeadflowError: there is none of this name; the message has the names.
+        """
+        self._check_name(name)
+        return self._drawn([name])[0]
+
+    def save_picture(self, name: str, folder: str | Path) -> Path:
+        """Write one picture into a folder, in the format of the settings; returns its path.
+
+        Raises:
+            HeadflowError: there is none of this name, or it cannot be written.
+        """
+        self._check_name(name)
+        assert self.asked is not None  # or there would be no names
+        with _writing([name], Path(folder)), self.asked.open_files() as files:
+            return files.save(self._figures[name](), Path(folder) / name)
+
+    def _check_name(self, name: str) -> None:
+        """Raise `HeadflowError` if there is no picture of this name."""
+        if name not in self._figures:
+            names = listed(list(self._figures), 100) or "none"
+            raise HeadflowError(f"there is no picture {short(name)}; there are {names}")
+
     def _repr_html_(self) -> str:
         """What the terminal would show, and the pictures, for a notebook; `tables` has the tables of the CSV files."""
         lines: list[Shown | str] = [*(f"warning: {line}" for line in self.warnings), *self.about, *self.statements]
@@ -87,21 +144,27 @@ class Result:
             found.append(f"<p>{escape(each if isinstance(each, str) else each.title)}</p>")
             if isinstance(each, Shown):
                 found.append(each.table.round(each.digits).to_html(index=False))
-        return "\n".join([*found, *self._pictures, *(f"<p>{escape(line)}</p>" for line in self.next)])
+        pictures = [picture.html() for picture in self._drawn(self._figures)]
+        return "\n".join([*found, *pictures, *(f"<p>{escape(line)}</p>" for line in self.next)])
 
     @cached_property
-    def _pictures(self) -> list[str]:
-        """The pictures as HTML, drawn once: `figures` may be a generator, so that few are in memory at once."""
-        found: list[str] = []
-        if self.asked is None or not self.figures:
-            return found
-        with self.asked.open_files() as files:
-            for name, draw in self.figures:
-                figure = draw()
-                size = f"width: {figure.get_size_inches()[0]:.1f}in"
-                content = b64encode(files.png(figure)).decode()
-                found.append(f'<img alt="{escape(name)}" style="{size}" src="data:image/png;base64,{content}">')
-        return found
+    def _figures(self) -> "dict[str, Callable[[], Figure]]":
+        """What draws each picture, by name; none where nothing was asked in a notebook."""
+        return {} if self.asked is None else dict(self.figures)
+
+    @cached_property
+    def _pictures(self) -> dict[str, Picture]:
+        """The pictures that were drawn, by name."""
+        return {}
+
+    def _drawn(self, names: Iterable[str]) -> list[Picture]:
+        """Some pictures, each drawn once."""
+        if self.asked is not None and (new := [name for name in names if name not in self._pictures]):
+            with self.asked.open_files() as files:
+                for name in new:
+                    figure = self._figures[name]()
+                    self._pictures[name] = Picture(name, files.png(figure), figure.get_size_inches()[0])
+        return [self._pictures[name] for name in names]
 
 
 def run_and_present(name: str, function: Callable[[Any], Result | int], settings: Any) -> int:

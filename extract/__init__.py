@@ -14,13 +14,16 @@ backends, provenance what loads a model; versions and commit
 checks, stopping     samples that tell that the command is wrong; Ctrl-C
 """
 
+from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # torch is imported where a model is loaded
     from extract.look.looker import Looker
+    from schemas.files.locations import Location
 
 
-def load_model(model_path: str, **settings: Any) -> "Looker":
+def load_model(model_path: str | Path, **settings: Any) -> "Looker":
     """Load a model that is asked about images, one by one, for notebooks; see `extract.look.looker.Looker.load`.
 
     Raises:
@@ -28,4 +31,39 @@ def load_model(model_path: str, **settings: Any) -> "Looker":
     """
     from extract.look.looker import Looker
 
-    return Looker.load(model_path, **settings)
+    return Looker.load(str(model_path), **settings)
+
+
+def extract_run(
+    model_path: str | Path, question_file: str | Path, output_dir: "str | Location", **settings: Any
+) -> "Location":
+    """Write a run in a notebook, as `python -m extract` does; returns its path.
+
+    Args:
+        settings: the others, see `extract.settings.Extract`, such as `image_folder="images", maps=True`.
+
+    Raises:
+        HeadflowError: the model, the questions or a setting cannot be used.
+    """
+    named = {"model_path": str(model_path), "question_file": str(question_file), "output_dir": output_dir}
+    return _run("extract", named | settings).output_dir
+
+
+def knock_out_of(run: "str | Location", **settings: Any) -> str:
+    """Write a job of knock-outs on a run in a notebook, as `python -m extract knock-out` does; returns its name.
+
+    Args:
+        settings: the others, see `extract.knockouts.settings.KnockOut`, such as `heads=["all"]`.
+
+    Raises:
+        HeadflowError: the run, its model or its questions cannot be used, or a setting cannot be.
+    """
+    return _run("knock-out", {"run": run} | settings).job_name
+
+
+def _run(command: str, values: dict[str, Any]) -> Any:
+    """Run a command with settings by name; returns the settings."""
+    known = import_module("extract.__main__").STAGE_COMMANDS[command]
+    asked = known.settings.of_keywords(values)
+    known.function(asked)
+    return asked

@@ -6,12 +6,13 @@ from math import prod
 import numpy as np
 import pandas as pd
 
-from analyze.knockouts.jobs import knocked_parts
+from analyze.knockouts.jobs import HEADS, effect_jobs, head_cells, knocked_parts
 from analyze.statistics.clusters import Array, Clusters, Codes
 from analyze.statistics.heads.means import Groups, GroupSums, HeadMeans
 from analyze.tables.frames import Heads
 from analyze.tables.values import observed_samples, table_rows
 from schemas.columns import CONTRIBUTIONS
+from schemas.errors import HeadflowError
 from schemas.store.jobs import Job
 
 Blocks = Iterable[tuple[Codes, dict[str, Array]]]  # samples, and values [samples, cells] by column
@@ -72,3 +73,23 @@ def means_of(blocks: Blocks, samples: pd.DataFrame) -> dict[str, HeadMeans]:
         for name, each in values.items():
             found.setdefault(name, GroupSums(groups, each.shape[1])).add(rows, each)
     return {name: each.means() for name, each in found.items()}
+
+
+def effect_table(heads: Heads, job: str | None) -> pd.DataFrame:
+    """The effect of each head, with its intervals: see `analyze.notebook.OpenedRun.effects`.
+
+    Args:
+        job: a job that knocked out each single head; None: see `effect_jobs`.
+
+    Raises:
+        HeadflowError: there is no such job, or see `knocked_parts`.
+    """
+    found = effect_jobs(heads.run, None if job is None else [job]).get(HEADS)
+    if found is None:
+        raise HeadflowError(f"{heads.run.path} has no job that knocked out each single head", setting="job")
+    cells = head_cells(found) or []
+    means = means_of(effect_blocks(heads, found, cells), observed_samples(heads))[found.name]
+    layers, own = heads.shape
+    named = {"layer": np.repeat(heads.attending, own), "head": np.tile(np.arange(own), layers), "effect": means.mean}
+    (low, high), (low_all, high_all) = means.interval(), means.corrected
+    return pd.DataFrame(named | {"low": low, "high": high, "low_all": low_all, "high_all": high_all})

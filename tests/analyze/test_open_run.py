@@ -5,12 +5,16 @@ import subprocess
 import sys
 from base64 import b64decode
 
+import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from analyze import open_run
 from analyze.__main__ import main
+from analyze.drawing.figures import FigureFiles
 from schemas.errors import HeadflowError
+from tests.support.asked import HEADS, LAYERS, knock_out_choices, write_choices
 from tests.support.runs import write_run
 
 FEW = {"resamples": 200}
@@ -60,6 +64,66 @@ def test_pictures_are_shown_as_they_are_written(path, tmp_path):
     assert "<img" not in run.summary()._repr_html_()
 
 
+def test_one_picture_is_drawn_and_no_other(path, tmp_path, monkeypatch):
+    found = open_run(path).plots(dpi=20, two_columns=True)
+    drawn = []
+    monkeypatch.setattr(
+        FigureFiles, "png", lambda self, figure, png=FigureFiles.png: drawn.append(1) or png(self, figure)
+    )
+    picture = found.picture("mme_head_map_t2v")
+    assert found.picture("mme_head_map_t2v") is picture
+    assert len(drawn) == 1
+    assert main(["plots", str(path), "--dpi", "20", "--two-columns", "--output-dir", str(tmp_path)]) == 0
+    assert picture._repr_png_() == (tmp_path / "mme_head_map_t2v.png").read_bytes()
+    assert picture.width == pytest.approx(6.9)
+    assert len(repr(picture)) < 100
+    for kind in ("png", "svg"):
+        own = (
+            open_run(path)
+            .plots(dpi=20, two_columns=True, format=kind)
+            .save_picture("mme_head_map_t2v", tmp_path / "one")
+        )
+        assert own == tmp_path / "one" / f"mme_head_map_t2v.{kind}"
+    assert picture.png == own.with_suffix(".png").read_bytes()
+    assert own.read_text().startswith("<?xml")
+    with pytest.raises(HeadflowError, match="there is no picture 'answers'; there are mme_overall_stacked_hist, "):
+        found.picture("answers")
+    with pytest.raises(HeadflowError, match="there is no picture 'answers'"):
+        found.save_picture("answers", tmp_path)
+    with pytest.raises(HeadflowError, match="there are none"):
+        open_run(path).summary().picture("answers")
+
+
+def test_what_is_printed_is_the_verdict(path):
+    found = open_run(path).diagnose(**FEW)
+    assert str(found).splitlines() == [*found.statements]
+    assert str(open_run(path).summary()) == "\n".join(open_run(path).summary().about)
+
+
+def test_effects_are_those_of_pandas(tmp_path):
+    path = write_choices(tmp_path / "run", images=24)
+    run = open_run(path)
+    with pytest.raises(HeadflowError, match="has no job that knocked out each single head"):
+        run.effects()
+    sets = {f"L{layer}H{head}": {"heads": [[layer, head]]} for layer in range(LAYERS) for head in range(HEADS)}
+    knock_out_choices(path, "heads_edge", sets)
+    found, rows = run.effects(), pd.read_parquet(path / "jobs" / "heads_edge" / "knockouts")
+    assert found.equals(run.effects("heads_edge"))
+    image = rows["sample_id"].map(run.samples.set_index("sample_id")["image_sha256"])
+    by_image = (
+        (rows["lead_untouched"] - rows["lead"]).astype(float).groupby([rows["layer"], rows["head"], image]).mean()
+    )
+    by_head = by_image.groupby(level=[0, 1])
+    assert list(zip(found["layer"], found["head"], strict=True)) == list(by_head.groups)
+    np.testing.assert_allclose(found["effect"], by_head.mean(), rtol=1e-5)
+    half = stats.t.ppf(0.975, 23) * by_head.std() / 24**0.5
+    np.testing.assert_allclose(found["high"] - found["effect"], half, rtol=1e-4)
+    assert (found["low_all"] < found["low"]).all()
+    assert (found["high"] < found["high_all"]).all()
+    with pytest.raises(HeadflowError, match="has no job 'x'; its jobs: heads_edge"):
+        run.effects("x")
+
+
 def test_every_command_of_a_notebook(path, tmp_path):
     run, other = open_run(path), open_run(write_run(tmp_path / "other", seed=1, categories={"OCR": 6, "color": 4}))
     for found in (run.summary(), run.compare(other, **FEW)):
@@ -87,6 +151,8 @@ def test_a_wrong_setting_is_refused_as_a_flag_is(path):
         run.compare(3)
     with pytest.raises(HeadflowError, match="nowhere does not exist"):
         run.image("nowhere")
+    with pytest.raises(HeadflowError, match="nowhere does not exist"):
+        run.report("nowhere")
 
 
 def test_the_packages_are_found_from_any_directory(path, tmp_path):
