@@ -23,7 +23,7 @@ DEVICE ?= auto
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-llava demo tour train-demo data extract knock-out plots summary compare diagnose image prompts prune maps words mentions report verify validate export-pt import-pt test check page bench bench-writing bench-plots clean
+.PHONY: help setup setup-llava demo tour train-demo data extract knock-out plots summary compare diagnose image prompts prune maps words mentions report verify validate export-pt import-pt test check page reference bench bench-writing bench-plots clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -217,6 +217,9 @@ check: $(VENV)/.all $(MODULES)  ## format, lint, types, and that the page's scri
 
 page: $(VENV)/.all $(MODULES)  ## build the page's script from analyze/report/app
 	cd $(APP) && $(NODE) build.mjs
+
+reference: $(VENV)/.all  ## write the pages of flags, columns and model families from the code
+	$(BIN)/python -m data.guide.pages
 
 bench: $(VENV)/.all  ## measure what observing costs, on a GPU where there is one: [ARGS]
 	$(BIN)/python -m tests.bench.observing $(ARGS)

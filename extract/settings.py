@@ -54,11 +54,21 @@ def _name(text: str) -> str:
     return text
 
 
+def _as_typed(text: str) -> str:
+    """Text as it is typed on a command line; see `line_breaks`."""
+    return text.replace("\n", "\\n")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Model(Settings):
     """Which model answers, and how it is asked."""
 
-    model_path: Annotated[str, "checkpoint, a directory or a hub id", Checked(local_or_hub)]
+    model_path: Annotated[
+        str,
+        "a model of one of the families in transformers' format, a LLaVA as released, or a LoRA adapter of peft; a "
+        "directory or a hub id",
+        Checked(local_or_hub),
+    ]
     model_base: Annotated[
         str | None, "base model of a LoRA or projector-only checkpoint (default: what an adapter of peft names)"
     ] = None
@@ -74,33 +84,34 @@ class Model(Settings):
     ] = AUTO
     quantize: Annotated[
         str | None,
-        "quantise the weights as they are loaded, by bitsandbytes (default: as the checkpoint has them)",
+        "quantise the weights as they are loaded, by bitsandbytes; 4bit is NF4 (default: as the checkpoint has them)",
         OneOf(("4bit", "8bit")),
         Needs("backend", (TRANSFORMERS,)),
     ] = None
     conv_mode: Annotated[
         str | None,
-        "conversation template (default vicuna_v1 for a LLaVA on Vicuna, LLaVA's own choice for a released one on "
-        "another model, else hf); hf: the checkpoint's own; auto: as LLaVA picks by the name",
+        "conversation template; hf: the checkpoint's own; auto: as LLaVA picks by the name (default: vicuna_v1 for a "
+        "LLaVA on Vicuna, LLaVA's own choice for a released one on another model, else hf)",
         OneOf((CHAT, BY_NAME, *TEMPLATES)),
     ] = None
     system_span: Annotated[
         str,
-        "which tokens are `system`: template: those of the system message; original: the span of the earlier tool",
+        "which tokens are `system`: template: those of the system message; original: the span of the earlier tool, to "
+        "match its records number for number",
         OneOf(SYSTEM_SPANS),
     ] = "template"
     prompt_suffix: Annotated[
         str | None,
-        f"appended to each question; \\n is a line break (default {MME_SUFFIX!r}; to questions with options of their "
-        f"own, {LETTER_SUFFIX!r})",
+        f"appended to each question, unless it ends with it; `\\n` is a line break, `\\\\n` a backslash and an n "
+        f"(default: `{_as_typed(MME_SUFFIX)}`; to questions with options of their own, `{_as_typed(LETTER_SUFFIX)}`)",
         Checked(in_utf8),
         Flag(typed=line_breaks),
     ] = None
     prompts: Annotated[
         tuple[str, ...],
         "ask each question in several wordings about one image: a JSON or TOML file of "
-        '{"NAME": {"template": "{question}\\n...", "conv_mode": ..., "system": ...}}, the last two optional; or '
-        f"{', '.join(PRESETS)}; or several of these",
+        '`{"NAME": {"template": "{question}\\n...", "conv_mode": ..., "system": ...}}`, the last two optional; or '
+        f"{', '.join(PRESETS)}; or several of these; not beside `prompt_suffix`",
         Flag(metavar="FILE"),
         _each(_name),
     ] = ()
@@ -131,7 +142,7 @@ class Model(Settings):
     image_aspect_ratio: Annotated[
         str | None,
         "how non-square images are preprocessed for models that take one square picture (LLaVA-1.5, VipLlava): "
-        "cropped, padded as in LLaVA's own evaluation, or as the checkpoint asks for (default crop; checkpoint for a "
+        "cropped, padded as in LLaVA's own evaluation, or as the checkpoint asks for (default: crop; checkpoint for a "
         "released LLaVA-1.6, which has tiles)",
         OneOf(ASPECTS),
     ] = None
@@ -177,7 +188,7 @@ class Deciding(Model):
     ] = False
     maps_of: Annotated[
         str | None,
-        "whose attention the maps are: that of the last token, or the mean over question tokens (default last)",
+        "whose attention the maps are: that of the last token, or the mean over question tokens (default: last)",
         OneOf(("last", MAPS_OF_QUESTION)),
         Needs("maps"),
     ] = None
@@ -199,7 +210,7 @@ class Deciding(Model):
     ] = None
     every: Annotated[
         int | None,
-        "keep each K-th step of the new tokens in `steps` and `step_maps`, from the first (default 1: all)",
+        "keep each K-th step of the new tokens in `steps` and `step_maps`, from the first (default: 1)",
         Between(1, INDICES - 1),
         Flag(metavar="K"),
         Needs("generate"),
@@ -220,14 +231,15 @@ class Deciding(Model):
     ] = ()
     text: Annotated[
         Path | None,
-        "JSON file of texts by `sample_id`, which the model is given instead of writing its own: one pass over each",
+        "JSON file of texts by `sample_id`, which the model is given instead of writing its own: one pass over each, "
+        "of `generate` tokens at most",
         Flag(metavar="FILE"),
         Needs("generate"),
     ] = None
     answer_after: Annotated[
         str | None,
-        "the answer is what follows TEXT in what the model writes (default </think> for a model whose prompt opens a "
-        "thought; else the whole text)",
+        "the answer is what follows TEXT in what the model writes (default: `</think>` for a model whose prompt opens "
+        "a thought, else the whole text is the answer)",
         Flag(metavar="TEXT"),
         Checked(lambda text: _given(text, "what the answer follows")),
         Needs("generate"),
@@ -240,7 +252,8 @@ class Device(Settings):
 
     device: Annotated[
         str,
-        "auto: CUDA if there is one, else the CPU; several GPUs, such as cuda:0,cuda:1: each has some of the layers",
+        "auto: CUDA if there is one, else the CPU; cuda:1: that GPU; several, such as cuda:0,cuda:1: each has some of "
+        "the layers",
     ] = AUTO
 
 
@@ -248,7 +261,12 @@ class Device(Settings):
 class Machine(Device):
     """Where a model is run, and by how many processes."""
 
-    num_workers: Annotated[int | str, "processes that read images; 0: none", Between(0, ROWS), OneOf((AUTO,))] = AUTO
+    num_workers: Annotated[
+        int | str,
+        f"processes that read images; auto: one less than the cores, 1 to {MOST_WORKERS}; 0: none",
+        Between(0, ROWS),
+        OneOf((AUTO,)),
+    ] = AUTO
 
     @property
     def readers(self) -> int:
@@ -283,13 +301,15 @@ class Extract(Deciding, Machine, Chunk):
 
     question_file: Annotated[
         str,
-        "MME_test.json, LLaVA's .jsonl or .json, CSV, TSV, the folder of MME's release, or Parquet with the images: a "
-        "file, a folder, or hf://datasets/lmms-lab-encoder/MME; several files of text by commas",
+        "MME, POPE, AMBER, HallusionBench, or any table of questions with or without options: JSON, .jsonl, CSV, TSV, "
+        "the folder of MME's release, or Parquet with the images; a file, a folder, or "
+        "hf://datasets/lmms-lab-encoder/MME; several files of text by commas",
         Checked(local_or_hub),
     ]
     image_folder: Annotated[
         Location | None,
-        "folder that `image_file` is relative to (default: a question folder itself; not used with Parquet)",
+        "folder that `image_file` is relative to, or one on an object store (default: a question folder itself; not "
+        "used with Parquet)",
     ] = None
     columns: Annotated[
         tuple[str, ...],
@@ -298,20 +318,29 @@ class Extract(Deciding, Machine, Chunk):
         Flag(metavar="FIELD=COLUMN"),
         Checked(lambda asked: tuple(asked) if read_columns(asked) else ()),
     ] = ()
-    output_dir: Annotated[Location, "directory of the run to write, or s3://BUCKET/RUN"] = Path(OUTPUT_DIR)
+    output_dir: Annotated[Location, "directory of the run to write, or s3://BUCKET/RUN; not in that of another run"] = (
+        Path(OUTPUT_DIR)
+    )
     num_samples: Annotated[int, "the first N samples of the file; -1 or 0: all", Between(-1, ROWS)] = -1
     batch_size: Annotated[
         int | str,
-        "images that go through the model at once; auto: as many as fit",
+        "images that go through the model at once; auto: as many as fit on a GPU, up to 32; 1 on the CPU, where more "
+        "is no faster",
         Between(1, ROWS),
         OneOf((AUTO,)),
         Needs("backend", (TRANSFORMERS,)),
     ] = AUTO
     resume: Annotated[bool, "resume the run in the directory, if there is one (the default)"] = False
-    overwrite: Annotated[bool, "remove the run in the directory, if there is one, and start anew"] = False
+    overwrite: Annotated[
+        bool,
+        "remove the run in the directory, if there is one, with the pictures and CSV files that `analyze` wrote beside "
+        "it and nobody changed, and start anew",
+    ] = False
     retry_skipped: Annotated[bool, "run the samples again that were skipped"] = False
     thumbnails: Annotated[
-        bool, "also keep a small picture of each image in the run, so that its maps can be drawn without the images"
+        bool,
+        "also keep a small picture of each image in the run, about 10 KB, so that its maps can be drawn without the "
+        "images; not of samples that are there already",
     ] = False
     ray: Annotated[
         str | None,
@@ -327,7 +356,8 @@ class Extract(Deciding, Machine, Chunk):
     ] = 1
     show_prompt: Annotated[
         int | None,
-        "print the first N prompts token by token with their roles, and stop; needs no weights and no images",
+        "print the first N prompts token by token with their roles, and stop; needs no weights and no images: a black "
+        "picture stands for those that a prompt depends on",
         Between(1, ROWS),
     ] = None
 

@@ -33,7 +33,7 @@ LAYERS = (
     "batched_knockouts",
 )
 COMMAND_LINE = {
-    "schemas.cli", "schemas.__main__", "schemas.commands.command_line", "extract.__main__", "extract.command",
+    "schemas.cli", "schemas.commands.command_line", "extract.__main__", "extract.command",
     "extract.knockouts.command", "extract.look.command", "extract.survey.command",
     "analyze.__main__", "analyze.opening", "analyze.commands",
     "analyze", "analyze.results", "analyze.notebook", "schemas.commands.headflow",

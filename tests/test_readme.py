@@ -1,4 +1,4 @@
-"""The README is true: it has the contract's tables and every flag, and its queries run."""
+"""The guide is true: each command has its page, links lead somewhere, and its queries run."""
 
 import os
 import re
@@ -7,22 +7,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import transformers
 
 from analyze.__main__ import main as analyze
 from analyze.commands import COMMANDS
 from analyze.commands.legacy import RECORDS
 from analyze.published.verify import TOLERANCES
 from extract.images.tiling import resampled
-from extract.knockouts.settings import KnockOut
-from extract.look.settings import LookSettings
 from extract.models.families import FAMILIES
-from extract.settings import Extract
-from extract.survey.settings import LANGUAGES
 from extract.survey.table import table
-from schemas.commands.command_line import flag_of
-from schemas.commands.settings import settings_of
-from schemas.contract import contract
+from schemas.contract import markdown
 from tests.support.runs import write_run
 from tests.support.tiny_families import OF_TABLE
 
@@ -33,15 +26,6 @@ PLACES = ("schemas", "extract", "analyze", "data")
 GUIDE = ROOT / "analyze" / "guide"
 
 
-@pytest.mark.parametrize("readme", READMES)
-@pytest.mark.parametrize("settings", [Extract, KnockOut, LookSettings])
-def test_every_setting_is_in(readme, settings):
-    text = (ROOT / "extract" / "guide" / readme.replace("README", "flags")).read_text(encoding="utf-8")
-    named = [flag_of(each) for each in settings_of(settings) if each.keyword]
-    assert len(named) > 10
-    assert [flag for flag in named if f"`{flag}`" not in text] == []
-
-
 @pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_of_analyze_has_its_page(ending, name):
@@ -50,40 +34,10 @@ def test_every_command_of_analyze_has_its_page(ending, name):
     (row,) = re.findall(rf"^\| .*`headflow {name} .*\|$", index, re.MULTILINE)
     (page,) = re.findall(r"\((guide/[^)]*)\)", row)
     assert f"headflow {name} " in (ROOT / "analyze" / page).read_text(encoding="utf-8")
-    flags = [flag_of(each) for each in settings_of(COMMANDS[name].settings) if each.keyword]
-    text = (GUIDE / f"flags{ending}").read_text(encoding="utf-8")
-    assert [flag for flag in flags if not re.search(rf"`{flag}\b", text)] == []
-
-
-@pytest.mark.parametrize("readme", READMES)
-def test_defaults_of_extract_are_right(readme):
-    found = [each for kind in (LookSettings, KnockOut, Extract) for each in settings_of(kind)]
-    defaults = {flag_of(each): each.default for each in found if each.keyword}
-    text = (ROOT / "extract" / "guide" / readme.replace("README", "flags")).read_text(encoding="utf-8")
-    compared = 0
-    for names, values in re.findall(r"^\| (`--[^|]*) \| ([^|]*) \|", text, re.MULTILINE):
-        said = re.findall(r"`([^`]*)`", values)
-        for name, value in zip(re.findall(r"`([^`]*)`", names), said, strict=False):
-            if len(said) > 1 or (isinstance(defaults[name], str | int | Path) and defaults[name] is not False):
-                assert str(defaults[name]) == value, name
-                compared += 1
-    assert compared >= 10
-
-
-@pytest.mark.skipif(
-    tuple(map(int, transformers.__version__.split(".")[:2])) < (5, 23),
-    reason="which processors need torchvision is as in the version that is pinned",
-)
-@pytest.mark.parametrize(("readme", "language"), [*zip(READMES, LANGUAGES, strict=True)])
-def test_the_table_of_families_is_in(readme, language):
-    """As `python -m extract families --markdown LANGUAGE` prints it; other tests leave the order of rows changed."""
-    rows = table(language).splitlines()
-    text = (ROOT / "extract" / "guide" / readme.replace("README", "families")).read_text(encoding="utf-8")
-    assert sorted(line for line in text.splitlines() if line.startswith("|")) == sorted(rows)
 
 
 def test_the_table_has_what_each_family_is():
-    rows = table("en").splitlines()
+    rows = markdown(*table()).splitlines()
     lacking = {name: recipe.lacks for name, recipe in OF_TABLE.items()}
     for model_type, family in FAMILIES.items():
         (row,) = [row for row in rows if f"| `{model_type}` |" in row]
@@ -97,21 +51,6 @@ def test_the_table_has_what_each_family_is():
         assert ("| no |" in row) == ("maps" in lacks or family.pictures is resampled)
         assert (family.contributions == "yes") == ("contributions" not in lacks)
         assert ("| its processor's |" in row) == (family.pictures is None and not family.square)
-    cells = [cell for row in table("zh").splitlines()[1:] for cell in re.findall(r"\| ([a-z ]{9,}) (?=\|)", row)]
-    assert {*cells} <= {"torchvision"}  # a name
-
-
-@pytest.mark.parametrize("title", contract())
-def test_the_contract_is_in(title):
-    assert contract()[title] in (ROOT / "schemas" / "README.md").read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("title", contract())
-def test_every_name_of_the_contract_is_in_chinese(title):
-    text = (ROOT / "schemas" / "README.zh.md").read_text(encoding="utf-8")
-    names = re.findall(r"^\| `(\w+)`", contract()[title], re.MULTILINE)
-    assert names
-    assert [name for name in names if f"| `{name}` |" not in text] == []
 
 
 def test_the_citation_is_of_this_version():

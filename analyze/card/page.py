@@ -8,7 +8,7 @@ from analyze.card.sections import lacking, origin, samples_section, score_sectio
 from analyze.card.withheld import last_name, model_name, withheld_columns
 from analyze.tables.frames import Heads
 from schemas.columns import KNOCKOUTS, TABLES
-from schemas.contract import columns_table, contract
+from schemas.contract import columns_table, markdown, roles_table
 from schemas.errors import HeadflowError
 from schemas.store.jobs import Job, job_names, open_job
 from schemas.store.ledger import JOBS
@@ -87,12 +87,13 @@ def _about_texts(run: Run, *, with_texts: bool) -> str:
 def _tables(run: Run, rows: dict[str, int], *, with_texts: bool) -> str:
     """The tables with their columns, in the words of the contract."""
     null = ", ".join(f"`{name}`" for name in withheld_columns(run, with_texts=with_texts))
-    parts = [f"Roles of tokens:\n\n{contract()['Roles']}"]
+    parts = [f"Roles of tokens:\n\n{markdown(*roles_table())}"]
     for table, number in rows.items():
         grid = " x ".join(("sample", *TABLES[table].axes))
         what = "one for each sample and knock-out" if table == KNOCKOUTS else f"one for each {grid}"
         note = f" {null} are null here." if table == "samples" else ""
-        parts.append(f"### {table}\n\n{counted(number, 'row')}, {what}.{note}\n\n{columns_table(run.columns(table))}")
+        columns = markdown(*columns_table(run.columns(table)))
+        parts.append(f"### {table}\n\n{counted(number, 'row')}, {what}.{note}\n\n{columns}")
     return "\n\n".join(parts)
 
 

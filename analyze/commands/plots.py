@@ -57,29 +57,35 @@ class PlotsSettings(PictureSettings, FlowSettings, WorkerSettings, PromptSetting
         OneOf((*FLOW_NAMES, *STEP_NAMES, *OF_CONTRIBUTIONS)),
         Flag(metavar="FLOW"),
     ] = DEFAULT_FLOWS
-    bins: Annotated[tuple[float, ...], "width of bins, or edges", _OF_MASSES] = (0.05,)
-    range: Annotated[tuple[float, float] | None, "of the bins (default: 0 1)", Flag(metavar="LOW HIGH"), _OF_MASSES] = (
-        None
-    )
+    bins: Annotated[tuple[float, ...], "width of the bins of histograms, or their edges", _OF_MASSES] = (0.05,)
+    range: Annotated[
+        tuple[float, float] | None,
+        "first and last edge of the bins, for a width (default: 0 1)",
+        Flag(metavar="LOW HIGH"),
+        _OF_MASSES,
+    ] = None
     figsize: Annotated[
-        tuple[float, float], "of histograms, inches", Between(SMALLEST, _LARGEST), Flag(metavar="W H"), _OF_MASSES
+        tuple[float, float], "size of histograms, inches", Between(SMALLEST, _LARGEST), Flag(metavar="W H"), _OF_MASSES
     ] = (8.0, 5.0)
     ymax: Annotated[
         float | None, "end of the y axis of histograms (default: fits)", Between(_LEAST, 1 / _LEAST), _OF_MASSES
     ] = None
     vmax: Annotated[
-        float | None, "end of the scale of bars and maps of attention (default: fits)", Between(_LEAST, 1), _OF_MASSES
+        float | None,
+        "end of the scale of bars and maps of attention; that of logits always fits (default: fits)",
+        Between(_LEAST, 1),
+        _OF_MASSES,
     ] = None
     layers: Annotated[
         tuple[str, ...] | None,
-        "layers that get a picture, as 3, 0-7 or 24- (default: all)",
+        "layers that get a picture, as 3, 0-7 or 24- (to the last); pictures of the run show all (default: all)",
         Checked(layer_ranges),
         Flag(metavar="L"),
         _OF_MASSES,
     ] = None
     categories: Annotated[
         tuple[str, ...] | None,
-        "categories that get pictures (default: all; of more than 100, the 100 largest)",
+        "categories that get pictures; those of the run show all (default: all; of more than 100, the 100 largest)",
         _OF_MASSES,
     ] = None
     prefix: Prefix = "mme"

@@ -43,7 +43,7 @@ class ReportSettings(SeedSettings, FolderSettings, PromptSettings, RunSettings):
     _: KW_ONLY
     text_scope: ScopeName = None
     related: Annotated[Related, Needs("other")] = False
-    lang: Annotated[str, "of the page's texts", OneOf(("en", "zh"))] = "en"
+    lang: Annotated[str, "language of the page", OneOf(("en", "zh"))] = "en"
     images: Annotated[
         int | None, "thumbnails that the page holds, at most (default: 24; of a folder all)", Between(0, MOST_IMAGES)
     ] = None

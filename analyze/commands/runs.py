@@ -27,10 +27,10 @@ class SubsetSettings(DerivedSettings, PromptSettings, RunSettings):
     prompt: Annotated[str | None, "the wording to read, of a run that asks in several (default: all of them)"] = None
     categories: Annotated[tuple[str, ...] | None, "samples of these categories (default: all)"] = None
     query: Annotated[
-        str | None, 'samples whose row fits, as "n_question > 20" (see pandas.query)', Flag(metavar="QUERY")
+        str | None, 'samples whose row fits, as `"n_question > 20"` (see pandas.query)', Flag(metavar="QUERY")
     ] = None
     heads_query: Annotated[
-        str | None, 'samples with a row of heads that fits, as "layer == 5 and a2v > 0.5"', Flag(metavar="QUERY")
+        str | None, 'samples with a row of heads that fits, as `"layer == 5 and a2v > 0.5"`', Flag(metavar="QUERY")
     ] = None
 
 

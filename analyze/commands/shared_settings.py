@@ -77,8 +77,8 @@ class FlowSettings(Settings):
     text_scope: Annotated[ScopeName, Needs("metrics", tuple(each.name for each in CROSSINGS))] = None
     step: Annotated[
         str | None,
-        "of generated tokens, the step whose columns g2* are read: answer, first, last, mean (of all, step 0 "
-        "included), or a number from 0 (default mean)",
+        "of generated tokens, the step whose columns g2* are read: answer (the answer's first token), first, last, "
+        "mean (of all, step 0 included), or a number from 0; samples whose text lacks it are left out (default: mean)",
         Checked(step_name),
         Needs("metrics", STEP_NAMES),
     ] = None
@@ -98,7 +98,7 @@ class PictureSettings(Page, FolderSettings):
 
     _: KW_ONLY
     dpi: Annotated[int, "dots per inch", Between(10, 1200)] = 300  # at fewer, letters vanish
-    format: Annotated[str, "of the pictures", OneOf(("png", "pdf", "svg"))] = "png"
+    format: Annotated[str, "format of the pictures", OneOf(("png", "pdf", "svg"))] = "png"
 
     def open_files(self) -> AbstractContextManager["FigureFiles"]:
         """Where all pictures of a command are made and written."""
@@ -127,7 +127,7 @@ class SeedSettings(Settings):
     """How images are resampled."""
 
     _: KW_ONLY
-    seed: Annotated[int, "of the resamples", Between(0, 2**32 - 1)] = 0
+    seed: Annotated[int, "seed of what is drawn: resampled images, halves, random sets", Between(0, 2**32 - 1)] = 0
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class ResampleSettings(SeedSettings):
     """How often images are resampled."""
 
     _: KW_ONLY
-    resamples: Annotated[int, "of the images, for intervals", Between(100, 10**6)] = 10_000
+    resamples: Annotated[int, "resamples of the images, for intervals", Between(100, 10**6)] = 10_000
 
 
 @dataclass(frozen=True)

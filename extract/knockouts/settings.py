@@ -34,7 +34,7 @@ class KnockOut(Machine, Chunk):
     ] = ()
     sets: Annotated[
         Path | None,
-        'named sets, a JSON file of {"NAME": {"heads": [[layer, head], ...], "layers": [...]}}, or a plan',
+        'named sets, a JSON file of `{"NAME": {"heads": [[layer, head], ...], "layers": [...]}}`, or a plan',
         Flag(metavar="FILE"),
     ] = None
     window: Annotated[int, "layers of a window", Between(1, ROWS), Needs("layers", (WINDOWS,))] = 9
@@ -47,12 +47,12 @@ class KnockOut(Machine, Chunk):
     ] = EDGE
     query: Annotated[
         str | None,
-        "role of the tokens that are changed (default question)",
+        "role of the tokens that are changed (default: question)",
         OneOf(QUERY_ROLES),
         Needs("kind", OF_TOKENS),
     ] = None
     key: Annotated[
-        str | None, "role of the tokens that they do not see (default image)", OneOf(KEY_ROLES), Needs("kind", OF_KEYS)
+        str | None, "role of the tokens that they do not see (default: image)", OneOf(KEY_ROLES), Needs("kind", OF_KEYS)
     ] = None
     samples: Annotated[
         Path | None, "the samples, a text file of one sample_id a line (default: all)", Flag(metavar="FILE")
@@ -62,7 +62,7 @@ class KnockOut(Machine, Chunk):
         str | None, "name of the job in the run (default: of what is knocked out, and how)", Checked(check_job_name)
     ] = None
     overwrite: Annotated[bool, "remove the job of that name, and start anew"] = False
-    seed: Annotated[int, "of the images that are drawn", Between(0, ROWS), Needs("kind", OF_OTHERS)] = 0
+    seed: Annotated[int, "seed of the images that are drawn", Between(0, ROWS), Needs("kind", OF_OTHERS)] = 0
     reference_images: Annotated[
         int, "images that mean averages over, at most", Between(2, ROWS), Needs("kind", (MEAN,))
     ] = 64

@@ -14,8 +14,13 @@ from schemas.manifest import ROWS
 class LookSettings(Deciding, Device, Page):
     """A model, an image and a question."""
 
-    image: Annotated[Path, "image file, one"]
-    question: Annotated[str, "the question; \\n is a line break", Checked(in_utf8), Flag(typed=line_breaks)]
+    image: Annotated[Path, "image file, one; a question about several stands in a question file"]
+    question: Annotated[
+        str,
+        "the question; `\\n` is a line break; the empty `prompt_suffix` asks it as it is",
+        Checked(in_utf8),
+        Flag(typed=line_breaks),
+    ]
     options: Annotated[
         tuple[str, ...],
         "options of the question, which is then answered by the letter of one",
@@ -28,7 +33,7 @@ class LookSettings(Deciding, Device, Page):
         Between(1, ROWS),
     ] = 6
     output_dir: Annotated[
-        Path | None, "where the run of one sample and its picture go (default runs/looks/NAME-HASH)"
+        Path | None, "where the run of one sample and its picture go (default: runs/looks/NAME-HASH)"
     ] = None
     overwrite: Annotated[bool, "remove the run in the directory, if there is one, and start anew"] = False
     maps: ClassVar[bool] = True  # type: ignore[misc]  # no setting here: they are always made

@@ -15,10 +15,10 @@ def families(settings: Families) -> int:
         from transformers.utils import logging
 
         from extract.models.loading import describe_model
-        from extract.survey.table import lines, lines_of, table
+        from extract.survey.table import lines, lines_of
     logging.set_verbosity_error()
     if settings.model is not None:
         print(*lines_of(settings.model, describe_model(settings.model, settings.model_base)), sep="\n")
     else:
-        print(table(settings.markdown) if settings.markdown else "\n".join(lines()))
+        print(*lines(), sep="\n")
     return 0

@@ -4,9 +4,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Annotated
 
 from extract.settings import local_or_hub
-from schemas.commands.settings import Checked, Needs, OneOf, Settings
-
-LANGUAGES = ("en", "zh")
+from schemas.commands.settings import Checked, Needs, Settings
 
 
 @dataclass(frozen=True)
@@ -20,9 +18,3 @@ class Families(Settings):
     ] = None
     _: KW_ONLY
     model_base: Annotated[str | None, "base model of a LoRA or projector-only checkpoint", Needs("model")] = None
-    markdown: Annotated[
-        str | None,
-        "the table in Markdown, as the READMEs have it, in English or Chinese",
-        OneOf(LANGUAGES),
-        Needs("model", (None,)),
-    ] = None

@@ -4,50 +4,14 @@ from collections.abc import Sequence
 
 from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING_NAMES
 
-from extract.images.tiling import CROSSED, FORMS, RESAMPLED
+from extract.images.tiling import FORMS, RESAMPLED
 from extract.models.families import FAMILIES, OWN_INPUTS, Family, attending_layers, has_own_inputs, has_window
 from extract.models.transformers_format import Described
 from extract.prompts.conversation_templates import CHAT
-from schemas.contract import markdown
+from schemas.contract import Table
 from schemas.text import listed
 
 SQUARE, UNKNOWN = "one square picture", "its processor's"  # forms of images, beside `FORMS`
-_CHINESE = {
-    "family": "系列",
-    "template": "模板",
-    "image": "图像",
-    "images of a question": "一个问题的图像",
-    "sequences": "序列",
-    "attention": "注意力",
-    "maps": "图",
-    "contributions": "贡献",
-    "if measured": "测得可行则有",
-    f"not where {OWN_INPUTS}": "各层有自己的输入时没有",
-    "image processor": "图像处理器",
-    "LLaVA's": "LLaVA 的",
-    "its processor's own form": "其处理器自己的写法",
-    "one": "一幅",
-    "several": "多幅",
-    "fused kernel": "融合 kernel",
-    "under its mask": "按其掩码",
-    "in some layers": "限部分层",
-    "yes": "有",
-    "no": "无",
-    "others, with care": "其他，谨慎使用",
-    "packed if measured to be the same": "测得相同则 packed",
-    "fused kernel if causal, else under its mask": "因果则融合 kernel，否则按其掩码",
-    "Pillow's, else torchvision's": "Pillow 的，否则 torchvision 的",
-    SQUARE: "一张正方形图",
-    "tiles": "切块",
-    "tiles, text between them": "切块，其间有文本",
-    "patches": "patch",
-    "patches, text after each row": "patch，每行后有文本",
-    "one picture": "一张图",
-    "one padded picture": "一张补边的图",
-    RESAMPLED: "resampler 的 token",
-    CROSSED: "切块，经 cross-attention",
-    UNKNOWN: "由其处理器决定",
-}
 HEADER = (
     "family", "`model_type`", "template", "image", "images of a question", "sequences", "attention", "maps",
     "contributions", "image processor",
@@ -96,20 +60,9 @@ _OTHERS = (
 )  # fmt: skip
 
 
-def table(language: str = "en") -> str:
-    """The table in Markdown, `en` or `zh`."""
-    rows = [offers(model_type, family) for model_type, family in FAMILIES.items()]
-    lines = [[_in(cell, language) for cell in row] for row in (HEADER, *rows, _OTHERS)]
-    return markdown(lines[0], lines[1:])
-
-
-def _in(cell: str, language: str) -> str:
-    """A cell in a language: each of its parts, or the whole of it."""
-    if language == "en":
-        return cell
-    if cell in _CHINESE:
-        return _CHINESE[cell]
-    return "、".join(_CHINESE.get(part, part) for part in cell.split(", "))
+def table() -> Table:
+    """All families, and others."""
+    return Table(HEADER, [*(offers(model_type, family) for model_type, family in FAMILIES.items()), _OTHERS])
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -121,7 +74,8 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def lines() -> list[str]:
     """The table as text, for a terminal."""
-    return aligned([HEADER, *(offers(model_type, family) for model_type, family in FAMILIES.items()), _OTHERS])
+    found = table()
+    return aligned([found.header, *found.rows])
 
 
 def lines_of(name: str, found: Described) -> list[str]:

@@ -94,7 +94,7 @@ def run_program(
         code: int = run(asked)
         return code
     except HeadflowError as error:
-        place = next((_place_of(each) for each in known if each.name == error.setting), None)
+        place = next((place_of(each) for each in known if each.name == error.setting), None)
         if place is None:
             raise
         raise HeadflowError(f"{error}; see {place}") from error
@@ -111,7 +111,8 @@ def flag_of(setting: Setting) -> str:
     return f"--{(setting.flag.name or setting.name).replace('_', '-')}"
 
 
-def _place_of(setting: Setting) -> str:
+def place_of(setting: Setting) -> str:
+    """What a setting is called on a command line: its flag, or the word that stands for a value."""
     return flag_of(setting) if setting.keyword else _metavar(setting)
 
 
@@ -125,15 +126,15 @@ def _metavar(setting: Setting) -> str:
 
 def _help(program: str, help: str, settings: Sequence[Setting], commands: Mapping[str, str]) -> str:
     """The help of a program or of one of its commands, as wide as the terminal."""
-    asked = [_shown(each) for each in settings if not each.keyword]
+    asked = [as_typed(each) for each in settings if not each.keyword]
     chosen = ["[COMMAND]" if settings else "COMMAND"] if commands else []
     usage = " ".join(["Usage:", program, *chosen, *["[OPTIONS]"] * bool(settings), *asked])
     found = [usage, "", help, ""]
     width = shutil.get_terminal_size((_WIDTH, 24)).columns
     for title, entries in (
         ("Commands", commands),
-        ("Arguments", {_shown(each): _meaning(each) for each in settings if not each.keyword}),
-        ("Options", {_shown(each): _meaning(each) for each in settings if each.keyword}),
+        ("Arguments", {as_typed(each): _meaning(each) for each in settings if not each.keyword}),
+        ("Options", {as_typed(each): _meaning(each) for each in settings if each.keyword}),
     ):
         if entries:
             lines = [textwrap.fill(f"  {name}: {text}", width, **_WRAPPED) for name, text in entries.items()]
@@ -141,7 +142,7 @@ def _help(program: str, help: str, settings: Sequence[Setting], commands: Mappin
     return "\n".join(found)
 
 
-def _shown(setting: Setting) -> str:
+def as_typed(setting: Setting) -> str:
     """A setting as it is typed."""
     value, several = _metavar(setting), list_of(setting.hint)
     if not setting.keyword:
@@ -231,7 +232,7 @@ def _placed(words: Sequence[str], settings: Sequence[Setting], given: Collection
         typed = [each for each in settings if each.name in given]
         raise HeadflowError("; ".join([f"there is no place for {short(rest[0])}", *_hints(rest[0], typed)]))
     if lacking := [each for each in settings if each.default is MISSING and each.name not in {*found, *given}]:
-        names = [_place_of(each) for each in lacking]
+        names = [place_of(each) for each in lacking]
         raise HeadflowError(f"{listed(names, len(names))} {'is' if len(names) == 1 else 'are'} required")
     return found
 

@@ -11,8 +11,12 @@ from schemas.errors import HeadflowError
 class Page(Settings):
     """The page that pictures are made for."""
 
-    column: Annotated[bool, "pictures as wide as a column of a paper, 3.3 inches"] = False
-    two_columns: Annotated[bool, "pictures as wide as the text of a paper, 6.9 inches"] = False
+    column: Annotated[bool, "pictures as wide as a column of a paper, 3.3 inches, with letters of 6 points or more"] = (
+        False
+    )
+    two_columns: Annotated[
+        bool, "pictures as wide as the text of a paper, 6.9 inches, with letters of 6 points or more"
+    ] = False
     no_title: Annotated[bool, "pictures without their titles"] = False
 
     def check(self) -> None:

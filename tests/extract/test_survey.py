@@ -80,8 +80,3 @@ def test_a_model_that_is_refused(capsys, aya, tmp_path):
     assert main(["families", str(path)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: {path} cannot be loaded")
-
-
-def test_markdown_is_of_the_table(capsys):
-    assert main(["families", "data/demo/tiny-llava", "--markdown", "en"]) == 2
-    assert "`model`" in capsys.readouterr().err

@@ -40,14 +40,15 @@ class PruneSettings(ResampleSettings, PictureSettings, PromptSettings, RunSettin
     )
     effects: Annotated[
         tuple[str, ...] | None,
-        "jobs of single heads, and layers (default: the only ones, or edge)",
+        "jobs that knocked out each single head, or skipped each single layer (default: the only ones, or edge)",
         Flag(metavar="JOB"),
     ] = None
-    shares: Annotated[tuple[float, ...], "of heads that are cut", Between(0.001, 0.9)] = (0.125, 0.25, 0.5)
+    shares: Annotated[tuple[float, ...], "shares of heads that are cut", Between(0.001, 0.9)] = (0.125, 0.25, 0.5)
     random: Annotated[int, "random sets that each set is compared with", Between(0, 10**5)] = 200
     loss: Annotated[
         float | None,
-        "of the score that the plan may lose (default: 20 of a sum over categories, as MME's; 1 of another score)",
+        "points of the score that the plan may lose (default: 20 of a sum over categories, as MME's; 1 of another "
+        "score)",
         Between(0, 10**5),
         Flag(metavar="POINTS"),
     ] = None

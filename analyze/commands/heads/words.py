@@ -37,7 +37,7 @@ class WordsSettings(PictureSettings, PromptSettings, RunSettings, SeedSettings):
     _: KW_ONLY
     words: Annotated[
         Location | None,
-        'groups of words to compare, JSON: {"group": ["word", ...], ...} or {"word": "group", ...}',
+        'groups of words to compare, JSON: `{"group": ["word", ...], ...}` or `{"word": "group", ...}`',
         Flag(metavar="FILE"),
     ] = None
 

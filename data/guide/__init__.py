@@ -1,0 +1,7 @@
+"""The parts of the guide that are made: the reference, from the code, in English and in Chinese.
+
+pages    which pages have which tables; `make reference` writes them
+flags    the flags of a stage, from the settings of its commands
+tables   the contract and the model families
+words    Chinese for what the code says in English; `chinese/` has it
+"""
