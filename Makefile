@@ -116,6 +116,7 @@ tour: $(VENV)/.extract $(VENV)/.report  ## the demo's two models on its two ques
 		--samples $$run/prune/test_samples.txt --overwrite; \
 	$(BIN)/python -m analyze prune $$run --loss 200; \
 	$(BIN)/python -m analyze report $$run runs/tour/tiny-llava
+	$(BIN)/python -m data.guide.quotes
 
 train-demo: $(VENV)/.extract  ## make the demo anew: questions, pictures, models, tables; four hours on 2 cores
 	$(BIN)/python -m data.questions --out $(DEMO)

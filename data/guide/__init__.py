@@ -1,5 +1,6 @@
-"""The parts of the guide that are made: the reference, from the code, in English and in Chinese.
+"""The parts of the guide that are made or held: the reference, from the code, and what pages quote.
 
+quotes   what pages quote of commands, run and compared; `make tour` ends with it
 pages    which pages have which tables; `make reference` writes them
 flags    the flags of a stage, from the settings of its commands
 tables   the contract and the model families
