@@ -33,19 +33,17 @@ def interrupt(command: str, module: str, *arguments: object, ignored: bool = Fal
     return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize(
-    "module", ["pyarrow", "extract.settings", "torch", "torch.nn", "transformers.tokenization_utils_base", "tqdm"]
-)
+@pytest.mark.parametrize("module", ["extract.settings", "torch.nn", "transformers.tokenization_utils_base"])
 def test_extract(module, checkpoint_path, questions, tmp_path):
     flags = ["--model-path", checkpoint_path, "--image-folder", questions / "images", "--output-dir", tmp_path / "run"]
     done = interrupt("extract", module, *flags, "--question-file", questions / "MME_test.json")
     assert done.returncode == 130
-    begun = ": nothing is written yet" * (module not in ("pyarrow", "extract.settings"))
+    begun = ": nothing is written yet" * (module != "extract.settings")
     assert done.stderr == f"interrupted{begun}\n"
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("module", ["pandas", "analyze.commands.plots", "analyze.pictures", "matplotlib.figure"])
+@pytest.mark.parametrize("module", ["pandas", "analyze.pictures"])
 def test_analyze(module, tmp_path):
     run = write_run(tmp_path / "run")
     done = interrupt("analyze", module, "plots", run, "--dpi", 20)

@@ -109,8 +109,15 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "verify"])
-@pytest.mark.parametrize("fault", FAULTS, ids=FAULTS.values())
+# `plots` and `verify` read tallies as `summary` does
+@pytest.mark.parametrize(
+    ("command", "fault"),
+    [
+        *((command, fault) for command in ("summary", "export-pt") for fault in FAULTS),
+        *((command, fault) for command in ("plots", "verify") for fault in (empty, damage, skip_all, double)),
+    ],
+    ids=lambda value: FAULTS.get(value, value),
+)
 def test_one_line_and_exit_code_2(made_up, capsys, command, fault):
     fault(made_up)
     assert main([command, str(made_up)]) == 2

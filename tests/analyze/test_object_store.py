@@ -33,18 +33,17 @@ def runs(on_disk, tmp_path, store, monkeypatch):
     "command",
     [
         ["summary"],
-        ["plots", "--dpi", "20", "--format", "svg"],
         ["diagnose", "--resamples", "100", "--dpi", "20"],
         ["compare", "--resamples", "100", "--dpi", "20"],
         ["maps", "--resamples", "100", "--dpi", "20", "--top", "1"],
         ["words", "--dpi", "20"],
-        ["verify"],
         ["export-pt"],
         ["report"],
     ],
     ids=lambda command: command[0],
 )
 def test_commands(runs, tmp_path, command):
+    """Pictures are files of this machine: `plots` and `verify` read what `summary` does."""
     name, *flags = command
     both = name == "compare"
     codes = []

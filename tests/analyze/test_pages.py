@@ -87,8 +87,16 @@ COMMANDS = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(("flag", "width"), [("--column", COLUMN), ("--two-columns", TWO_COLUMNS)])
-@pytest.mark.parametrize("command", COMMANDS)
+WIDE = ("plots", "diagnose", "maps", "words", "prune")  # whose panels stand otherwise where there is room
+
+
+@pytest.mark.parametrize(
+    ("command", "flag", "width"),
+    [
+        *((command, "--column", COLUMN) for command in COMMANDS),
+        *((command, "--two-columns", TWO_COLUMNS) for command in WIDE),
+    ],
+)
 def test_every_picture_can_be_read_on_a_page(runs, drawn, command, flag, width):
     figures = drawn(runs[command], flag)
     assert figures

@@ -26,7 +26,7 @@ from tests.support.boxes import badly_placed
 from tests.support.runs import edit_manifest, write_run
 
 DEFAULT = ("t2v", "v2t")
-SIZES = [(8.0, 5.0), (4.0, 3.0), (2.0, 2.5), (16.0, 3.0)]
+SIZES = [(8.0, 5.0), (2.0, 2.5), (16.0, 3.0)]  # (4, 3) is that of other tests
 LONG = "llava-onevision-qwen2-72b-instruct-finetuned-on-scienceqa-and-textvqa-lora-r128-epoch3-checkpoint-12000-merged"
 STRANGE = [
     "$x^2$ \\frac{1}{2}",
@@ -62,7 +62,7 @@ def small(tmp_path_factory):
     return write_run(tmp_path_factory.mktemp("small") / ("a-long-name-of-a-run" * 6), categories={"OCR": 4})
 
 
-@pytest.mark.parametrize("flows", [DEFAULT, FLOW_NAMES, ("a2v",), ("q2v", "a2v")], ids=["default", "all", "one", "two"])
+@pytest.mark.parametrize("flows", [DEFAULT, FLOW_NAMES, ("q2v", "a2v")], ids=["default", "all", "two"])
 def test_histograms_of_any_size_hold_their_texts(large, small, flows):
     drawn = [pictures(run, flows)["category_OCR/mme_OCR_stacked_hist"] for run in (large, small)]
     for picture, size in itertools.product(drawn, SIZES):
@@ -87,7 +87,7 @@ def test_bars_and_maps_hold_their_texts(large, small, flows, slow):
                     assert badly_placed(draw(picture, (8.0, 5.0))) == [], name
 
 
-@pytest.mark.parametrize(("shape", "end"), [((1, 1), 1e-6), ((7, 5), 1e-4), ((64, 48), 0.3), ((7, 5), 1)], ids=str)
+@pytest.mark.parametrize(("shape", "end"), [((1, 1), 1e-6), ((64, 48), 0.3), ((7, 5), 1)], ids=str)
 def test_any_scale_and_shape_holds_its_texts(tmp_path, shape, end):
     run = write_run(tmp_path / "run", layers=shape[0], heads=shape[1], categories={"OCR": 2})
     drawn = DEFAULT[:1] if shape == (64, 48) else DEFAULT  # each has a panel for each layer, slow to draw

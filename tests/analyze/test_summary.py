@@ -107,20 +107,23 @@ def drawn_samples(random: np.random.Generator, accuracies: dict[str, float], ima
 
 
 def test_intervals_of_the_score_cover_the_truth():
-    """Categories of 40 images, one of them nearly always right; the score's truth is accuracy and its square."""
+    """Categories of 40 images, one of them nearly always right; the score's truth is accuracy and its square.
+
+    `tests.simulations.intervals` measures the rate; of 24 intervals fewer than 20 hold with a probability of 0.006.
+    """
     random = np.random.default_rng(0)
     accuracies = {"existence": 0.99, "count": 0.6, "color": 0.75}
     truth = {name: 100 * (share + share**2) for name, share in accuracies.items()}
     truth["perception"] = sum(truth.values())
     covered = dict.fromkeys(truth, 0)
-    for repeat in range(40):
+    for repeat in range(24):
         samples = drawn_samples(random, accuracies, 40)
         scores = category_scores(samples)
         table = score_intervals(pd.concat([scores, total_scores(scores, samples)]), samples, seed=repeat, resamples=500)
         for row in table.itertuples():
             covered[row.category] += row.low <= truth[row.category] <= row.high
-    assert all(number >= 35 for number in covered.values()), covered
-    assert covered["count"] <= 39
+    assert all(number >= 20 for number in covered.values()), covered
+    assert covered["count"] <= 23
 
 
 def test_a_score_s_interval_needs_pairs():

@@ -128,15 +128,15 @@ def test_workers_give_the_same(runs, tmp_path, monkeypatch, capsys, name):
 
 def test_ray_gives_the_same(runs, tmp_path, capsys, monkeypatch, ray_address):
     """The other commands read as `summary` does. Both commands use one connection, which takes seconds to make."""
-    with open_workers(2, ray_address, packages=("schemas", "analyze")) as workers:
-        asked = {(None, None): nullcontext(work.HERE), (2, ray_address): nullcontext(workers)}
+    with open_workers(1, ray_address, packages=("schemas", "analyze")) as workers:
+        asked = {(None, None): nullcontext(work.HERE), (1, ray_address): nullcontext(workers)}
         monkeypatch.setattr(
             "analyze.commands.shared_settings.open_workers", lambda number, address, packages: asked[number, address]
         )
         for name in ("summary", "validate"):
             words = words_of(name, runs)
             expected = outcome(words, tmp_path / "one", capsys)
-            assert outcome([*words, f"--ray={ray_address}", "--workers", 2], tmp_path / "several", capsys) == expected
+            assert outcome([*words, f"--ray={ray_address}", "--workers", 1], tmp_path / "several", capsys) == expected
 
 
 def test_ray_without_an_address_is_started(runs, monkeypatch):
@@ -151,17 +151,10 @@ def test_ray_without_an_address_is_started(runs, monkeypatch):
 
 
 @pytest.mark.usefixtures("shared")
-@pytest.mark.parametrize("command", ["summary", "plots"])
-def test_one_of_several_wordings(tmp_path, monkeypatch, capsys, command):
+def test_one_of_several_wordings(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(writer, "ROWS_PER_PART", 5 * 12)  # parts begin at any wording
     run = in_turn(tmp_path / "run", prompts=("short", "long"))
-    words = [
-        command,
-        run,
-        "--prompt",
-        "long",
-        *(["--dpi", 20, "--layers", 1, "--categories", "OCR"] if command == "plots" else []),
-    ]
+    words = ["summary", run, "--prompt", "long"]
     expected = outcome(words, tmp_path / "one", capsys)
     assert expected[0] == 0
     assert outcome([*words, "--workers", 2], tmp_path / "several", capsys) == expected

@@ -186,12 +186,13 @@ def test_without_attention_to_the_image_it_guesses(name, reference, looking):
 
 
 def test_which_layers_carry_the_image(name, reference, untouched):
-    """As the overview says; in the guided model the first three, from there on nothing."""
+    """As the overview says; in the guided model the first three, from there on nothing. Of the other, one way."""
     seen = untouched["category"] != CONTROL
     overview = (DEMO / "README.md").read_text(encoding="utf-8")
 
     depth = DEPTH[name]
-    for way, layers in (("one layer", [2]), ("it and all after", range(2, depth)), ("one layer", [0])):
+    ways = [("one layer", [2]), ("it and all after", range(2, depth)), ("one layer", [0])]
+    for way, layers in ways if name == "tiny-llava" else ways[:1]:
         early = answers(reference, DEMO, blind=dict.fromkeys(layers))
         cell = numbers(overview, f"`{name}` | {way}", depth)[layers[0]]
         assert f"{100 * early['right'][seen].mean():.0f}" == cell, (way, layers)

@@ -183,16 +183,16 @@ def test_outputs_that_are_closed(tmp_path, command, code, out, error):
     check_end(command, write_run(tmp_path / "run"), code, out, error, buffered=True)
 
 
-@pytest.mark.parametrize("buffered", [True, False])
 @pytest.mark.parametrize(
-    ("command", "code", "out"),
+    ("command", "code", "out", "buffered"),
     [
-        ("PY analyze nothing 2>&1 >&- | true", 2, ""),
-        ("PY analyze summary RUN | true", 141, ""),
-        ("PY analyze --help | true", None, ""),
-        ("PY schemas | true", 141, ""),
-        ("PY schemas | head -1", None, "### Roles\n"),
-        ("PY extract --help | true", None, ""),
+        ("PY analyze nothing 2>&1 >&- | true", 2, "", True),
+        ("PY analyze summary RUN | true", 141, "", True),
+        ("PY analyze --help | true", None, "", False),
+        ("PY schemas | true", 141, "", True),
+        ("PY schemas | true", 141, "", False),
+        ("PY schemas | head -1", None, "### Roles\n", False),
+        ("PY extract --help | true", None, "", True),
     ],
 )
 def test_outputs_whose_reader_is_gone(tmp_path, command, code, out, buffered):
@@ -209,8 +209,7 @@ def check_end(command: str, run: Path, code: int | None, out: str, error: str, *
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
-@pytest.mark.parametrize("buffered", [True, False])
-@pytest.mark.parametrize("command", ["PY analyze validate RUN", "PY schemas"])
+@pytest.mark.parametrize(("command", "buffered"), [("PY analyze validate RUN", True), ("PY schemas", False)])
 def test_an_output_that_is_full(tmp_path, command, buffered):
     done = shell(f"{command} >/dev/full", write_run(tmp_path / "run"), buffered=buffered)
     assert done.returncode == USAGE

@@ -101,7 +101,7 @@ def test_words():
     assert most_massive(ENGLISH, masses, 3) == [(1, "is"), (3, "black"), (5, "box")]  # not `ack`, no first piece
 
 
-@pytest.mark.parametrize("page", [PageSize(), PageSize(COLUMN, titles=False), PageSize(COLUMN)])
+@pytest.mark.parametrize("page", [PageSize(titles=False), PageSize(COLUMN)])
 def test_pictures_hold_their_texts(run, folder, page):
     for name, each in pictures(run, folder).items():
         with style(page):

@@ -193,10 +193,10 @@ def test_the_hits_of_random_patches_are_counted_exactly():
 
 @pytest.mark.parametrize("place", range(2))
 def test_sentences_are_seldom_false_where_nothing_is_there(place):
-    """At most 5% are; of 25 runs more than 5 are false with a probability of 0.0012 then."""
-    false = simulate(WORLDS[place], 25)
+    """At most 5% are, as the simulation measures at size; of 12 runs more than 3 with a probability of 0.002 then."""
+    false = simulate(WORLDS[place], 12)
     assert len(false) >= 8
-    assert max(false.values()) <= 5, false
+    assert max(false.values()) <= 3, false
 
 
 @pytest.mark.filterwarnings("error")

@@ -18,7 +18,7 @@ SIZES = {
     "kv_head_parameters": 4, "kv_heads": 2,
 }  # fmt: skip
 SHAPE = manifest(layers=3, heads=4)
-RUNS = 100
+RUNS = 50
 
 
 def questions(images: int, categories: int = 2) -> pd.DataFrame:

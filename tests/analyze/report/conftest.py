@@ -1,15 +1,42 @@
 """Pages of made-up runs, opened in Chromium from a file and with the network cut."""
 
+import copy
 import re
 
 import pyarrow as pa
 import pytest
 
+from analyze.report import charts
 from tests.support.report import make_report, open_browser, write_whole_run
 from tests.support.runs import rewrite
 
+WITHOUT_DATA = ("head_map", "head_dots", "head_scatter", "head_histogram", "head_profile", "distribution")
 
-@pytest.fixture(scope="module")  # as its event loop must end before another test starts one
+
+@pytest.fixture(scope="package", autouse=True)
+def _charts_made_once():
+    """Make a chart once for the same language and arguments, which are all that it depends on.
+
+    Altair checks each part of it against its schema, which takes half of the time of a page.
+    """
+    made = {}
+
+    def once(make):
+        def call(words, *arguments, **options):
+            key = make.__name__, words.language, repr((arguments, options))
+            if key not in made:
+                made[key] = make(words, *arguments, **options)
+            return copy.deepcopy(made[key])
+
+        return call
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in WITHOUT_DATA:
+            patch.setattr(charts, name, once(getattr(charts, name)))
+        yield
+
+
+@pytest.fixture(scope="package")  # as its event loop must end before a test of notebooks starts one
 def browser():
     with open_browser() as found:
         if found is None:

@@ -90,7 +90,7 @@ def test_ctrl_c_after_an_actor_was_killed(extract, ray_address, extracted, store
     """The run is on an object store; chunks that were begun are gone on with."""
     run = "s3://bucket/run"
     with meanwhile(run, kill_an_actor_and_interrupt):
-        assert extract(run, ray=ray_address, gpus=2, **CHUNKS) == 130
+        assert extract(run, ray=ray_address, gpus=1, **CHUNKS) == 130
     error = capfd.readouterr().err
     assert "stopping after the current batch" in error
     assert "samples are written to" in error

@@ -19,7 +19,7 @@ from schemas.roles import IMAGE
 from tests.support.tiny_families import make_or_skip
 from tests.support.witness import CPU, PICTURES, QUESTIONS, SHORT, FamilyWitness, hf
 
-STEPS = 12
+STEPS = 8
 NOTHING = torch.empty(0, dtype=torch.int64)
 ASKED = [(image, question) for image in range(2) for question in QUESTIONS]
 LAST = [FLOW_NAMES.index(name) for name in ("a2bos", "a2sys", "a2user", "a2v", "a2q")]

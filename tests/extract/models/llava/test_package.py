@@ -32,6 +32,11 @@ NAMES = (
 QUESTIONS = ("Is there a cross in this image?", " two  spaces</s> b 红 <image>\t?", "#")
 SHAPES = ((80, 60), (60, 80), (56, 56), (300, 40), (40, 300), (113, 57), (57, 113), (640, 480), (31, 200), (5, 5))
 ROWS = 4
+# One of each kind of projector, tower, tokens, language model and adapter; files of other forms are in `test_released`
+FORMS = (
+    "released", "linear projector", "deep projector", "last layer, class token", "tower inside", "start and end",
+    "mistral", "any resolution", "lora", "projector only",
+)  # fmt: skip
 
 PROMPTS = """
 import json, sys
@@ -194,7 +199,7 @@ def test_token_ids_and_roles_are_the_package_s(package, forms, asked, capsys):
 
 
 @pytest.mark.parametrize(
-    ("aspect", "names"), [("crop", [*tiny.FORMS]), (None, ["released", "any resolution"]), ("checkpoint", ["released"])]
+    ("aspect", "names"), [("crop", FORMS), (None, ["released", "any resolution"]), ("checkpoint", ["released"])]
 )
 def test_flows_and_first_tokens_are_the_package_s(package, forms, questions, tmp_path, aspect, names):
     """Other aspects of both are in `test_pictures_of_any_shape_are_read_as_the_package_does`."""
