@@ -40,6 +40,7 @@ def pytest_collection():
         return (yield)
     finally:
         gc.freeze()
+        gc.set_threshold(20_000, 20, 20)  # a figure has many objects, and few are garbage
         gc.enable()
 
 

@@ -102,7 +102,7 @@ def test_logits_are_those_of_the_unobserved_model(checkpoint_path, number, dtype
 
 @pytest.mark.parametrize("which", ["observed", "grouped"])
 @pytest.mark.parametrize(
-    ("images", "number"), [*((images, number) for images in (1, 2) for number in (1, 2, 3, 4, 5)), (8, 1)]
+    ("images", "number"), [*((images, number) for images in (1, 2) for number in (1, 2, 5)), (8, 1)]
 )
 def test_batches_and_shared_prefixes_equal_one_by_one(request, which, number, images):
     """The first image has `number` questions, the others 1 to 5, of several lengths."""
