@@ -196,9 +196,8 @@ def odd(tmp_path) -> Path:
     return run
 
 
-@pytest.mark.parametrize(
-    "command", ["plots --dpi 20 --layers 0 --metrics t2v", "summary", "verify --dpi 20", "validate", "export-pt"]
-)
+@pytest.mark.usefixtures("unsaved")
+@pytest.mark.parametrize("command", ["plots --layers 0 --metrics t2v", "summary", "verify", "validate", "export-pt"])
 def test_control_characters_never_reach_the_terminal(odd, capsys, command):
     name, *flags = command.split()
     code = main([name, str(odd), *flags])

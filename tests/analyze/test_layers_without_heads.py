@@ -102,6 +102,7 @@ def renamed(text):
     return re.sub(r"L([01])(?=H\d)", lambda found: f"L{ATTENDING[int(found[1])]}", text)
 
 
+@pytest.mark.usefixtures("unsaved")
 @pytest.mark.parametrize(
     ("which", "command", "flags"),
     [

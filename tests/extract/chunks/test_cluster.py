@@ -37,7 +37,7 @@ def meanwhile(run: object, act: Callable[[], object]):
     ended = threading.Event()
 
     def wait() -> None:
-        while not ended.wait(0.05):
+        while not ended.wait(0.1):  # a look at a store takes a while
             if list((location(str(run)) / "chunks").glob("*.json")):
                 act()
                 return
