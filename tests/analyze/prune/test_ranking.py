@@ -140,10 +140,10 @@ def test_p_values_are_those_of_all_orders_within_layers():
 
 
 def test_sentences_are_seldom_false_where_nothing_is_there():
-    """At most 5% are; of 12 runs more than 3 are false with a probability of 0.002 then."""
-    false = simulate(WORLDS[0], 12)
+    """At most 5% are, as the simulation measures at size; of 8 runs more than 2 with a probability of 0.006 then."""
+    false = simulate(WORLDS[0], 8)
     assert len(false) == 5
-    assert max(false.values()) <= 3, false
+    assert max(false.values()) <= 2, false
 
 
 def test_heads_that_are_equal_within_layers_have_no_p():
