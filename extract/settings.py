@@ -171,7 +171,7 @@ class Deciding(Model):
         "what an answer is and how it is scored: "
         + "; ".join(f"{task.name}: {task.meaning}" for task in TASKS.values())
         + " (default: as the form of the file says: choices where questions have options, a benchmark's own "
-        "where its categories or fields are there, else mme)",
+        "where its categories or fields are there, yes-no where no question has a category, else mme)",
         OneOf(tuple(TASKS)),
     ] = None
     contributions: Annotated[

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from string import ascii_uppercase
 from typing import Any
 
+from schemas.columns import UNKNOWN
+
 OPTION_LETTERS = ascii_uppercase  # of options, by place
 P_OPTIONS = "p_options"  # column of `samples`: the probability of a first token that is the letter of an option
 SUM, MEAN, POOLED = ("sum", "mean", "pooled")  # how scores of categories make up one
@@ -460,5 +462,7 @@ def task_of(categories: Collection[str], *, options: bool, marked: Task | None =
         return marked
     if options:
         return CHOICES
+    if set(categories) == {UNKNOWN}:  # such as a table of one's own: nobody meant its questions as pairs
+        return PLAIN
     by_name = (task for task in TASKS.values() if task.marks and set(categories) <= set(task.marks))
     return next(by_name, MME)

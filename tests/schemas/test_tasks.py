@@ -2,7 +2,7 @@
 
 import pytest
 
-from schemas.tasks import CHOICES, MME, POPE, lead_of, task_of
+from schemas.tasks import CHOICES, MME, PLAIN, POPE, lead_of, task_of
 
 
 @pytest.mark.parametrize(
@@ -76,3 +76,5 @@ def test_a_task_is_known_by_options_and_by_its_categories():
     assert task_of(["random"], options=True) is CHOICES
     assert task_of(["random", "popular"], options=False) is POPE
     assert task_of(["random", "count"], options=False) is MME
+    assert task_of(["unknown", "count"], options=False) is MME
+    assert task_of(["unknown"], options=False) is PLAIN
