@@ -17,6 +17,7 @@ from analyze.statistics.clusters import Array, Clusters, ImageSums
 from analyze.statistics.intervals import mean_interval
 from analyze.tables.bins import FINE
 from analyze.tables.frames import Heads
+from analyze.tables.kept import ExactValues
 from analyze.tables.tallies import tally
 from analyze.tables.text_scope import TextScope
 from analyze.tables.values import Values, observed_rows, read_together, sample_values
@@ -24,6 +25,7 @@ from schemas.manifest import Manifest
 from schemas.workers.work import HERE, Workers
 
 _BINS = 50  # of a distribution
+KeptFlows = Mapping[str, ExactValues]
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,23 @@ class Masses:
 
 
 def paired_values(
-    runs: Sequence[Heads], flows: Sequence[str], scopes: Sequence[TextScope], pairs: Pairs, workers: Workers = HERE
+    runs: Sequence[Heads],
+    flows: Sequence[str],
+    scopes: Sequence[TextScope],
+    pairs: Pairs,
+    workers: Workers = HERE,
+    kept: Sequence[KeptFlows] | None = None,
 ) -> Iterator[tuple[str, list[Values]]]:
-    """Each flow and its values in the paired samples of both runs, float32 [pairs, layers, heads] each."""
+    """Each flow and its values in the paired samples of both runs, float32 [pairs, layers, heads] each.
+
+    Args:
+        kept: of either run, its values by flow, where they were read before.
+    """
     rows = [observed_rows(heads)[pairs.table[side].to_numpy()] for heads, side in zip(runs, ("a", "b"), strict=True)]
+    if kept is not None:
+        for flow in flows:
+            yield flow, [each[flow].read()[own] for each, own in zip(kept, rows, strict=True)]
+        return
     for together in read_together(flows, *runs):
         read = [sample_values(*each, workers=workers) for each in zip(runs, [together] * 2, scopes, strict=True)]
         for flow in together:
@@ -170,6 +185,7 @@ def compare(
     resamples: int = RESAMPLES,
     seed: int = SEED,
     workers: Workers = HERE,
+    kept: Sequence[KeptFlows] | None = None,
 ) -> Comparison:
     """Compare two runs on the samples that both have.
 
@@ -181,6 +197,7 @@ def compare(
         text_scope: see `Heads.scope`.
         related: whether one model was made from the other, so that heads of the same index are the same.
         workers: they read the runs; statistics are computed here.
+        kept: of A and B, the values of these flows in this text scope, where they were read before.
 
     Raises:
         HeadflowError: no sample is in both, or a run cannot be read.
@@ -197,7 +214,7 @@ def compare(
         units=clusters.units[1],
     )
     scopes = [each.scope(text_scope) for each in (a, b)]
-    for flow, (one, other) in paired_values((a, b), flows, scopes, pairs, workers):
+    for flow, (one, other) in paired_values((a, b), flows, scopes, pairs, workers, kept):
         found.masses.append(compare_masses(flow, one, other, clusters, [a.run.manifest, b.run.manifest]))
         if found.obstacle is None:
             found.heads.append(

@@ -1,5 +1,6 @@
 """Where the patches of a map lie in the image: centres, boxes, and grids of different images laid on a common one."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,7 +95,7 @@ def overlaps(edges: Array, others: Array) -> Array:
     return np.maximum(np.minimum(edges[1:], others[1:, None]) - low, 0)
 
 
-def read_grid(sample: pd.Series) -> PatchGrid:
+def read_grid(sample: "pd.Series | Mapping[str, Any]") -> PatchGrid:
     """The patches of a sample.
 
     Args:
@@ -116,7 +117,7 @@ def read_grid(sample: pd.Series) -> PatchGrid:
     return PatchGrid(rows, columns, box, width, height)
 
 
-def read_boxes(sample: pd.Series) -> list[GridBox]:
+def read_boxes(sample: "pd.Series | Mapping[str, Any]") -> list[GridBox]:
     """Where in the image the answer of a sample lies, without boxes that have no area; empty if it is not known."""
     return [box for box in map(read_box, members(sample["boxes"])) if box is not None]
 

@@ -15,7 +15,7 @@ from scipy import ndimage
 from scipy.special import entr
 
 from analyze.maps.grids import PatchGrid, common_shape, read_boxes, read_grid
-from analyze.maps.reading import Maps, has_map, sample_maps
+from analyze.maps.reading import Maps, chosen_maps, has_map
 from analyze.statistics.clusters import Array
 from analyze.tables.frames import Heads
 from analyze.tables.values import Values
@@ -113,7 +113,7 @@ def measure_maps(heads: Heads, wanted: npt.NDArray[np.bool_], above: float = 0) 
     spatial, hits, inside = (np.full((len(rows), number), np.nan, np.float32) for _ in range(3))
     area, centre, chance = (np.full(len(rows), np.nan) for _ in range(3))
     means = MeanMaps(np.zeros((number, *shape)), np.zeros((number, *shape)), np.zeros(number))
-    for place, (row, maps) in enumerate(sample_maps(heads, set(rows.tolist()))):
+    for place, (row, maps, _) in enumerate(chosen_maps(heads, wanted, kept)):
         grid, sample = grids[row], heads.samples.iloc[row]
         check_size(heads, row, maps, grid)
         spatial[place] = spatial_entropy(maps, grid, above)

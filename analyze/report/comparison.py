@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analyze.compare.comparison import Comparison, compare
+from analyze.compare.comparison import Comparison, KeptFlows, compare
 from analyze.compare.sentences import Sentence
 from analyze.compare.verdict import clear
 from analyze.report.words import Words
 from analyze.statistics.clusters import Array
 from analyze.tables.frames import Heads
-from analyze.tables.tallies import tally
+from analyze.tables.tallies import Tally
 from schemas.errors import HeadflowError
 from schemas.text import one_line
 
@@ -50,14 +50,24 @@ class Compared:
     means: Rows
 
 
-def compared_runs(a: Heads, b: Heads, words: Words, *, text_scope: str | None, related: bool, seed: int) -> Compared:
+def compared_flows(a: Heads, b: Heads) -> list[str]:
+    """The mass columns whose values of both runs are compared."""
+    return [flow for flow in _FLOWS if flow in a.run.manifest.flows and flow in b.run.manifest.flows]
+
+
+def compared_runs(
+    a: Heads, b: Heads, words: Words, kept: Sequence[KeptFlows], *, text_scope: str | None, related: bool, seed: int
+) -> Compared:
     """Compare two runs as the command `compare` does.
 
+    Args:
+        kept: the values of `compared_flows`, of A and of B.
+
     Raises:
-        HeadflowError: no sample is in both, or a run cannot be read.
+        HeadflowError: no sample is in both.
     """
-    flows = [flow for flow in _FLOWS if flow in a.run.manifest.flows and flow in b.run.manifest.flows]
-    found = compare(a, b, flows, text_scope=text_scope, related=related, seed=seed)
+    flows = compared_flows(a, b)
+    found = compare(a, b, flows, text_scope=text_scope, related=related, seed=seed, kept=kept)
     names = tuple(f"{Path(each.run.manifest.model or '').name} ({each.run.path.resolve().name})" for each in (a, b))
     profiles = found.profiles
     profiles["run"] = profiles["run"].map(dict(zip("ab", names, strict=True)))
@@ -80,14 +90,16 @@ def _said(sentence: Sentence, words: Words) -> str:
     return Sentence(sentence.name, **sentence.values | named).in_words(words.language)
 
 
-def means_beside(heads: Heads, other: Heads, text_scope: str | None) -> dict[str, Array]:
+def means_beside(heads: Heads, found: Tally) -> dict[str, Array]:
     """The means of the other run's heads by mass column, of those that both runs have.
+
+    Args:
+        found: the tally of the other run.
 
     Returns:
         [1 + categories of the run, heads of the other], those of all samples first; NaN where it has none.
     """
-    flows = [flow for flow in heads.run.manifest.flows if flow in other.run.manifest.flows]
-    found = tally(other, flows, other.scope(text_scope), spread=False)
+    flows = [flow for flow in heads.run.manifest.flows if flow in found.flows]
     whole, by_category = found.means(), found.means_by_category()
     nothing = np.full(len(whole), np.nan)
     there = set(by_category.index.get_level_values("category"))

@@ -6,7 +6,7 @@ mattering      the effect of knocking out the single head: the loss of lead of t
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import BinaryIO
 
@@ -19,7 +19,7 @@ from analyze.report.tallying import Dealt, Sizes, Tallied, agreement
 from analyze.statistics.clusters import Array
 from analyze.tables.bins import EDGES
 from analyze.tables.frames import Heads
-from analyze.tables.kept import KeptValues
+from analyze.tables.kept import ExactValues, KeptValues
 from analyze.tables.parts.sums import Adding
 from analyze.tables.tallies import Tally, Total
 from analyze.tables.text_scope import TextScope
@@ -73,11 +73,13 @@ class Measured:
 
     Attributes:
         tally: of the mass columns, for distributions.
+        exact: the values of the mass columns that two runs are compared by.
     """
 
     samples: pd.DataFrame
     measures: list[Measure]
     tally: Tally
+    exact: dict[str, ExactValues] = field(default_factory=dict)
 
     def first_looking(self) -> Measure | None:
         """The mass of the image that is shown first: of the tokens that knock-outs are about, where there is one.
@@ -110,16 +112,17 @@ class Measured:
         return any(self.tally.grid.fixed.get(name, ()))
 
 
-def measure(heads: Heads, scope: TextScope, file: BinaryIO | None = None) -> Measured:
+def measure(heads: Heads, scope: TextScope, file: BinaryIO | None = None, exact: Sequence[str] = ()) -> Measured:
     """Read all measures that a run has.
 
     Args:
         file: where the value of each sample is kept; None: it is not.
+        exact: mass columns whose values are kept as they are, too.
 
     Raises:
         HeadflowError: a table or a job is damaged.
     """
-    measured = measure_looking(heads, scope, heads.run.manifest.flows, file)
+    measured = measure_looking(heads, scope, heads.run.manifest.flows, file, exact=exact)
     dealt, found = Dealt.of(measured.samples, heads.categories), measured.measures
     if CONTRIBUTIONS in heads.run.manifest.tables:
         names = [column.name for column in CONTRIBUTION_COLUMNS]
@@ -132,12 +135,25 @@ def measure(heads: Heads, scope: TextScope, file: BinaryIO | None = None) -> Mea
     return measured
 
 
-def measure_looking(heads: Heads, scope: TextScope, flows: Sequence[str], file: BinaryIO | None = None) -> Measured:
-    """Read some mass columns of a run; see `measure`."""
+def measure_looking(
+    heads: Heads,
+    scope: TextScope,
+    flows: Sequence[str],
+    file: BinaryIO | None = None,
+    *,
+    exact: Sequence[str] = (),
+    measures: Sequence[str] | None = None,
+) -> Measured:
+    """Read some mass columns of a run; see `measure`.
+
+    Args:
+        measures: those that are measures, and not only in the tally; None: all.
+    """
     samples, row = observed_samples(heads), observed_rows(heads)
     dealt, cells = Dealt.of(samples, heads.categories), prod(heads.shape)
-    tallied = {flow: Tallied(dealt, cells, EDGES) for flow in flows}
-    kept = {} if file is None else {flow: KeptValues(file, (len(samples), cells), 0, 1) for flow in flows}
+    tallied = {flow: Tallied(dealt, cells, EDGES) for flow in (flows if measures is None else measures)}
+    kept = {} if file is None else {flow: KeptValues(file, (len(samples), cells), 0, 1) for flow in tallied}
+    whole = {} if file is None else {flow: ExactValues(file, (len(samples), *heads.shape)) for flow in exact}
     total = Total(heads, flows, scope, spread=False)
     for task in total.tasks():
         adding = Adding(task)
@@ -148,9 +164,11 @@ def measure_looking(heads: Heads, scope: TextScope, flows: Sequence[str], file: 
                 each.add(rows, values[flow].reshape(len(rows), -1))
             for flow, one in kept.items():
                 one.add(rows, values[flow].reshape(len(rows), -1))
+            for flow, as_it_is in whole.items():
+                as_it_is.add(rows, values[flow])
         total.add(adding.result())
     found = [Measure(flow, LOOKING, each, kept=kept.get(flow)) for flow, each in tallied.items()]
-    return Measured(samples, found, total.tally())
+    return Measured(samples, found, total.tally(), whole)
 
 
 def _signed(

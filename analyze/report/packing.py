@@ -76,7 +76,16 @@ class Piece:
 
 def script_json(value: Any) -> str:
     """A value as JSON that may stand in a script element: no text in it can end the element."""
-    return json.dumps(as_plain(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False).translate(ESCAPES)
+    try:
+        text = _dumped(value)
+        text.encode("utf-8")
+    except (TypeError, ValueError):  # NaN, infinity, other keys than texts and numbers, half of a letter
+        text = _dumped(as_plain(value))
+    return text.translate(ESCAPES)
+
+
+def _dumped(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=as_plain)
 
 
 def as_plain(value: Any) -> Any:

@@ -38,6 +38,7 @@ from analyze.report.measures import (
 from analyze.report.packing import Arrays, Piece, as_plain, script_json
 from analyze.report.samples.maps import colours
 from analyze.report.samples.pieces import Held, pieces_of_samples
+from analyze.report.samples.second import measure_second
 from analyze.report.tallying import Tallied, ranks
 from analyze.report.words import Words, number
 from analyze.statistics.heads.means import UNCLEAR
@@ -83,16 +84,19 @@ def _make_page(
 ) -> str:
     words, arrays = Words(choices.language), Arrays()
     scope = heads.scope(choices.text_scope)
-    measured = measure(heads, scope, file)
-    compared = None
+    both = [] if other is None else comparison.compared_flows(heads, other)
+    measured = measure(heads, scope, file, both)
+    compared, beside = None, None
     if other is not None:
+        beside = measure_second(heads, other, choices.text_scope, file, both)
         compared = comparison.compared_runs(
-            heads, other, words, text_scope=choices.text_scope, related=choices.related, seed=choices.seed
-        )
+            heads, other, words, (measured.exact, beside.exact), text_scope=choices.text_scope,
+            related=choices.related, seed=choices.seed,
+        )  # fmt: skip
     first, scores = overview.score_rows(heads, words, choices.seed)
     sets, random = comparison.pruning_of(heads.folder / PRUNE)
     arrays.add("colours", colours())
-    pieces, of_samples = pieces_of_samples(heads, other, measured, choices.held, choices.text_scope, file, write)
+    pieces, of_samples = pieces_of_samples(heads, other, measured, beside, choices.held, write)
     data = {
         "words": words.texts,
         "run": heads.run.path.resolve().name,
@@ -104,8 +108,8 @@ def _make_page(
         "measure": _first(measured),
         "kinds": list(MEASURE_KINDS),
         "flows": _flows(arrays, measured, words),
-        "beside": None if other is None else _beside(arrays, heads, other, measured, choices.text_scope),
         "columns": [] if compared is None else [(each, words.flow(each)) for each in compared.flows],
+        "beside": None if other is None or beside is None else _beside(arrays, heads, other, measured, beside),
         **of_samples,
     }
     specs = _specs(words, heads, measured, compared, sets, random)
@@ -201,9 +205,9 @@ def _bins(found: Tallied) -> dict[str, Any]:
     return {"edges": edges, "positions": [round(position(each, middle), 6) for each in found.edges], "ticks": marks}
 
 
-def _beside(arrays: Arrays, heads: Heads, other: Heads, measured: Measured, text_scope: str | None) -> dict[str, Any]:
+def _beside(arrays: Arrays, heads: Heads, other: Heads, measured: Measured, beside: Measured) -> dict[str, Any]:
     """Add the means of the other run's heads, and the ends of the colours that both runs' maps share."""
-    found = comparison.means_beside(heads, other, text_scope)
+    found = comparison.means_beside(heads, beside.tally)
     own: list[str] = []
     for one in measured.measures:
         if one.kind == LOOKING and one.name in found:

@@ -1,4 +1,4 @@
-"""Values of each head for each sample in 16 bits, kept in a file as tables are read, so that memory does not grow."""
+"""Values of each head for each sample, kept in a file as tables are read, so that memory does not grow."""
 
 from collections.abc import Sequence
 from typing import BinaryIO
@@ -52,3 +52,26 @@ class KeptValues:
         self._file.seek(begin + 2 * samples * first)
         steps = np.frombuffer(self._file.read(2 * samples * (last - first)), np.uint16)
         return steps.reshape(last - first, samples)
+
+
+class ExactValues:
+    """The values of one column of `heads` as they are, float32, for statistics that need those of each sample."""
+
+    def __init__(self, file: BinaryIO, shape: tuple[int, int, int]) -> None:
+        """Keep values [samples, layers, heads] at the end of a file, which may hold those of others."""
+        self._file, self._shape = file, shape
+        self._blocks: list[tuple[Codes, int]] = []  # samples, and the first byte
+
+    def add(self, samples: Codes, values: Array) -> None:
+        """Keep values of some samples, [samples, layers, heads]."""
+        self._blocks.append((samples, self._file.seek(0, 2)))
+        self._file.write(values.astype(np.float32).tobytes())
+
+    def read(self) -> npt.NDArray[np.float32]:
+        """All of them, float32 [samples, layers, heads]."""
+        found = np.empty(self._shape, np.float32)
+        for own, begin in self._blocks:
+            self._file.seek(begin)
+            block = np.frombuffer(self._file.read(4 * len(own) * found[0].size), np.float32)
+            found[own] = block.reshape(len(own), *self._shape[1:])
+        return found

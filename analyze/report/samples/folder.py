@@ -2,7 +2,7 @@
 
 `samples-N`      images and the maps of the chosen heads, of `EACH` consecutive rows
 `sample-ROW`     the maps of all heads that have one, and the values of all heads by all measures, of a row in `whole`
-`values-M-L`     the values of a measure for all samples, of the heads of one layer, both by their place
+`values-M-N`     the values of a measure for all samples, of the heads of a layer, or of fewer where samples are many
 
 Their content is that of the pieces `evidence` and `values` of a page that is one file.
 """
@@ -38,7 +38,8 @@ class SamplesHeld:
         images: how many there are.
         chosen: the maps; None: there are none. `top`: the end of their scale.
         values: the heads whose values for all samples are in the page, by measure; None: all.
-        layout: of a folder, how many rows a piece has, and the rows that have one of their own.
+        layout: of a folder, how many rows a piece has, the rows that have one of their own, and how many heads a piece
+            with the values of all samples has.
     """
 
     pictures: list[int | None]
@@ -80,8 +81,8 @@ def write_folder(
         write(piece.piece())
         for each in with_values_of_each(alone, measured.measures):
             write(each)
-    write_values(measured, heads.shape, write)
-    return SamplesHeld(pictures, len(thumbnails.there), chosen, top, None, {"each": EACH, "whole": sorted(whole)})
+    layout = {"each": EACH, "whole": sorted(whole), "heads": write_values(measured, heads.shape, write)}
+    return SamplesHeld(pictures, len(thumbnails.there), chosen, top, None, layout)
 
 
 def _whole(measured: Measured, order: Sequence[int], budget: float, heads: int) -> set[int]:

@@ -29,10 +29,11 @@ from analyze.report.samples.choice import chosen_heads, of_image
 from analyze.statistics.clusters import Array
 from analyze.tables.frames import Heads
 from analyze.tables.values import observed_rows
-from schemas.columns import MAPS
+from schemas.columns import MAPS, PLACES
 
 STEPS = 255
 EVIDENCE = "evidence"
+_GRID = ("sample_id", *(column.name for column in PLACES), "boxes")  # what is read of a sample
 
 
 def colours() -> npt.NDArray[np.uint8]:
@@ -121,7 +122,7 @@ class Evidence:
         Returns:
             The end of their scale.
         """
-        sample = heads.samples.iloc[position]
+        sample = {name: heads.samples[name].iloc[position] for name in _GRID}
         grid, values = read_grid(sample), relative(maps)
         check_size(heads, position, maps, grid)
         top = end_of_scale(float(values.max(initial=0)))

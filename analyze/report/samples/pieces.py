@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -46,16 +46,14 @@ def pieces_of_samples(
     heads: Heads,
     other: Heads | None,
     measured: Measured,
+    measured_second: Measured | None,
     held: Held,
-    text_scope: str | None,
-    file: BinaryIO,
     write: Callable[[Piece], None] | None,
 ) -> tuple[list[Piece], dict[str, Any]]:
     """The pieces with images, maps and values of heads that are in the page, and what it says of samples.
 
     Args:
-        other: a run to compare with.
-        file: where the values of samples are kept.
+        other: a run to compare with; `measured_second`: its measures.
         write: takes the pieces that the page loads from its folder; None: all are in the page.
     """
     samples, of = measured.samples, heads.run.manifest.maps_of
@@ -72,10 +70,10 @@ def pieces_of_samples(
     else:
         found = write_folder(heads, measured, order, held.number(folder=True), held.bytes_of_maps(folder=True), write)
     second, top = None, found.top
-    if other is not None:
+    if other is not None and measured_second is not None:
         values = choose_values(measured.measures, of, len(samples))
-        scope, budget = other.scope(text_scope), held.bytes_of_maps(folder=False)
-        second, more, top_b = second_run(heads, other, scope, Chosen(found.chosen, values), columns, budget, file)
+        budget, chosen = held.bytes_of_maps(folder=False), Chosen(found.chosen, values)
+        second, more, top_b = second_run(heads, other, measured_second, chosen, columns, budget)
         top = max(top, top_b)
         for piece in more:
             (write or pieces.append)(piece)

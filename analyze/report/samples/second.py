@@ -22,7 +22,6 @@ from analyze.report.samples.rows import rows_of
 from analyze.report.samples.values import VALUES, cells_of, choose_values, values_piece
 from analyze.statistics.clusters import Codes
 from analyze.tables.frames import Heads
-from analyze.tables.text_scope import TextScope
 from analyze.tables.values import observed_rows
 
 SUFFIX = "_b"
@@ -36,21 +35,30 @@ class Chosen:
     values: dict[str, list[int]]
 
 
+def measure_second(a: Heads, b: Heads, text_scope: str | None, file: BinaryIO, exact: Sequence[str]) -> Measured:
+    """All that is read of the heads of a second run, in one pass.
+
+    Args:
+        file: where values of its samples are kept; `exact`: the columns of which this is as they are.
+    """
+    flows = b.run.manifest.flows
+    measures = list(dict.fromkeys(each for each in (*COMPARED, *flows[:1]) if each in flows))
+    read = [flow for flow in flows if flow in (*a.run.manifest.flows, *measures)]
+    return measure_looking(b, b.scope(text_scope), read, file, exact=exact, measures=measures)
+
+
 def second_run(
-    a: Heads, b: Heads, scope: TextScope, chosen: Chosen, numbers: Sequence[str], budget: float, file: BinaryIO
+    a: Heads, b: Heads, measured: Measured, chosen: Chosen, numbers: Sequence[str], budget: float
 ) -> tuple[dict[str, Any], list[Piece], float]:
     """What the page has of a second run, its pieces, and the end of the scale of its maps.
 
     Args:
-        scope: the text scope of B.
+        measured: of B, see `measure_second`.
         numbers: columns of `samples`.
         budget: bytes of maps.
-        file: where its values are kept.
     """
     pairs = pair_samples(a, b).table
     samples, rows, own = int(a.observed.sum()), observed_rows(a)[pairs["a"]], observed_rows(b)[pairs["b"]]
-    flows = [each for each in (*COMPARED, *b.run.manifest.flows[:1]) if each in b.run.manifest.flows]
-    measured = measure_looking(b, scope, tuple(dict.fromkeys(flows)), file)
     values = chosen.values
     if a.shape != b.shape:
         values = choose_values(measured.measures, b.run.manifest.maps_of, samples)

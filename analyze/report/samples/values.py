@@ -20,6 +20,7 @@ from analyze.tables.kept import NONE, KeptValues, Steps
 
 VALUES = "values"
 MOST_BYTES = 150_000  # of either piece
+MOST_OF_HEADS = 250_000  # bytes of a piece with the values of some heads for all samples, before it is packed
 _BYTES = 2  # of a value
 
 
@@ -98,16 +99,22 @@ def _added(piece: Piece, rows: Sequence[int], known: Iterable[tuple[str, KeptVal
     return piece
 
 
-def write_values(measured: Measured, shape: tuple[int, int], write: Callable[[Piece], None]) -> None:
-    """Write the values of all heads for all samples: a piece for each measure and layer."""
+def write_values(measured: Measured, shape: tuple[int, int], write: Callable[[Piece], None]) -> int:
+    """Write the values of all heads for all samples: pieces of each measure, of as many heads as fit, at most a layer.
+
+    Returns:
+        How many heads a piece has.
+    """
     layers, heads = shape
+    each = max(1, min(heads, MOST_OF_HEADS // (_BYTES * max(1, len(measured.samples)))))
     for number, one in enumerate(measured.measures):
         if one.kept is None:
             continue
-        for layer in range(layers):
-            cells, arrays = range(layer * heads, (layer + 1) * heads), Arrays()
+        for place, first in enumerate(range(0, layers * heads, each)):
+            cells, arrays = range(first, min(first + each, layers * heads)), Arrays()
             arrays.add(one.key, one.kept.of_cells(cells.start, cells.stop))
-            write(Piece(f"{VALUES}-{number}-{layer}", {one.key: {"cells": list(cells), **_ends(one.kept)}}, arrays))
+            write(Piece(f"{VALUES}-{number}-{place}", {one.key: {"cells": list(cells), **_ends(one.kept)}}, arrays))
+    return each
 
 
 def _ends(kept: KeptValues) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-// Made by `make page` of analyze/report/app, with Preact (MIT): 046982dfc46b00b0f548d0223b52689adc7bf38ef5cad6a75dc6fe7d57ea5119
+// Made by `make page` of analyze/report/app, with Preact (MIT): 0bb67588cbb018199bc9027d1b8709f3e6984c1c93e69b974ac60481266f7457
 "use strict";
 (() => {
   // node_modules/preact/dist/preact.mjs
@@ -873,7 +873,7 @@
   }
 
   // src/pieces.ts
-  var loaded = /* @__PURE__ */ new Map(), asked = /* @__PURE__ */ new Set(), missing2 = /* @__PURE__ */ new Set(), taken = /* @__PURE__ */ new Map(), listener2, missingPieces = () => [...missing2];
+  var loaded = /* @__PURE__ */ new Map(), asked = /* @__PURE__ */ new Set(), missing2 = /* @__PURE__ */ new Set(), taken = /* @__PURE__ */ new Map(), listener2, missingPieces = () => [...missing2], piecesLoaded = () => loaded.size;
   async function take(name, { data, index, packed }) {
     loaded.set(name, { data, array: await unpacked(index, packed) });
   }
@@ -913,7 +913,7 @@
     if (run === "b") return page.second ? piece("values_b") : void 0;
     if (!page.folder) return piece("values");
     let measure = page.measures.findIndex((each) => each.key === key);
-    return cell < cells ? piece(`values-${measure}-${Math.floor(cell / heads)}`) : void 0;
+    return cell < cells ? piece(`values-${measure}-${Math.floor(cell / page.folder.heads)}`) : void 0;
   }
 
   // src/maps.ts
@@ -993,26 +993,48 @@
     wrong: (row) => samples.right[row] === 0,
     "a-only": (row) => samples.right[row] === 1 && page.second?.right[row] === 0,
     "b-only": (row) => samples.right[row] === 0 && page.second?.right[row] === 1
-  };
+  }, last = { of: "", rows: [] };
   function listed(state2) {
-    let text = state2.search.trim().toLowerCase(), fits = (row) => (state2.sampleCategory < 0 || samples.category[row] === state2.sampleCategory) && (state2.pair < -1 || samples.state[row] === state2.pair) && ANSWERED[state2.answer](row) && (!text || [samples.question[row], samples.id[row]].some((each) => each?.toLowerCase().includes(text))), rows = [...samples.id.keys()].filter(fits), key = keyOf(state2), sign = state2.falling ? -1 : 1;
-    return rows.sort((one, other) => compared(key(one), key(other), sign) || one - other);
+    let { sampleCategory, pair, answer, search, sort, falling, measure, cell } = state2, head = sort === "value" || sort === "value-b" ? [measure, cell, piecesLoaded()] : [], of = JSON.stringify([sampleCategory, pair, answer, search, sort, falling, ...head]);
+    return last.of !== of && (last = { of, rows: sorted(filtered(state2), state2) }), last.rows;
+  }
+  function filtered(state2) {
+    let text = state2.search.trim().toLowerCase(), fits = (row) => (state2.sampleCategory < 0 || samples.category[row] === state2.sampleCategory) && (state2.pair < -1 || samples.state[row] === state2.pair) && ANSWERED[state2.answer](row) && (!text || [samples.question[row], samples.id[row]].some((each) => each?.toLowerCase().includes(text)));
+    return [...samples.id.keys()].filter(fits);
+  }
+  function sorted(rows, state2) {
+    let key = keyOf(state2), keys = new Float64Array(samples.id.length);
+    for (let row of rows) keys[row] = key(row) ?? NaN;
+    let sign = state2.falling ? -1 : 1;
+    return rows.sort((one, other) => compared(keys[one], keys[other], sign) || one - other);
   }
   function keyOf({ sort, measure, cell }) {
     let values2 = sort === "value" ? knownValues(measure, cell) : null, inB2 = sort === "value-b" ? valuesInB(measure, cell) : null;
     return {
       first: (row) => +(samples.picture[row] === null),
       // so that the few images of the page are found
-      question: (row) => samples.question[row],
-      category: (row) => samples.category[row],
+      question: (row) => placesOfQuestions()[row],
+      category: (row) => placesOfCategories()[samples.category[row]],
       value: (row) => values2(row),
       "value-b": (row) => inB2?.(row),
       "lead-b": (row) => column("lead", "b")[row]
     }[sort] ?? ((row) => column(sort)[row]);
   }
+  function placesOf(texts) {
+    let { compare } = new Intl.Collator(void 0, { numeric: !0 }), inOrder = [...new Set(texts)].filter((text) => text !== null).sort(compare), places = /* @__PURE__ */ new Map();
+    return inOrder.forEach((text, place) => {
+      let before = inOrder[place - 1];
+      places.set(text, place > 0 && compare(before, text) === 0 ? places.get(before) : place);
+    }), texts.map((text) => text === null ? NaN : places.get(text));
+  }
+  function once(make) {
+    let made;
+    return () => made ??= make();
+  }
+  var placesOfQuestions = once(() => placesOf(samples.question)), placesOfCategories = once(() => placesOf(categories));
   function compared(one, other, sign) {
-    let [lacks, otherLacks] = [one ?? NaN, other ?? NaN].map(Number.isNaN);
-    return lacks || otherLacks ? Number(lacks) - Number(otherLacks) : typeof one == "string" ? sign * one.localeCompare(other, void 0, { numeric: !0 }) : sign * (one - other);
+    let [lacks, otherLacks] = [Number.isNaN(one), Number.isNaN(other)];
+    return lacks || otherLacks ? Number(lacks) - Number(otherLacks) : sign * (one - other);
   }
   function canSort(name, { measure, cell }) {
     return name === "lead-b" ? page.second !== null : name === "value-b" ? valuesInB(measure, cell) !== null : !["margin", "lead", "p_yes", "p_options"].includes(name) || column(name).some((value) => value !== null);
@@ -1209,13 +1231,13 @@
   }
   function steps(made) {
     return made.flatMap(({ left, right, label, place, share: share2 }, at) => {
-      let last = made[at + 1]?.place !== place;
-      return [left, ...last ? [right] : []].map((x2) => ({ x: x2, label, place, share: share2 }));
+      let last2 = made[at + 1]?.place !== place;
+      return [left, ...last2 ? [right] : []].map((x2) => ({ x: x2, label, place, share: share2 }));
     });
   }
   function highestOfKind(shown, group) {
-    let [first, last] = group === 0 ? [0, 0] : group <= layers.length ? [1, layers.length] : [layers.length + 1, layers.length + categories.length], top = 0;
-    for (let each = first; each <= last; each++)
+    let [first, last2] = group === 0 ? [0, 0] : group <= layers.length ? [1, layers.length] : [layers.length + 1, layers.length + categories.length], top = 0;
+    for (let each = first; each <= last2; each++)
       for (let bin = 0; bin < edges().length - 1; bin++)
         top = Math.max(top, ...shown.map((flow) => share(flow, each, bin)));
     return top;
@@ -1602,11 +1624,11 @@
     return { ...scaleOf(array(`${key}/ends`).subarray(2 * row, 2 * row + 2), highest.map(value)), shade: value };
   }
   function byRank({ key, signed }, category, highest) {
-    let last = highest.length, middle = highest.findIndex((cell) => mean(key, cell, category) < 0), labels = [`${words.rank} ${last}`, `${words.rank} 1`];
+    let last2 = highest.length, middle = highest.findIndex((cell) => mean(key, cell, category) < 0), labels = [`${words.rank} ${last2}`, `${words.rank} 1`];
     if (!signed)
-      return { low: -last, high: -1, ticks: [-last, -1], labels, beyond: 0, shade: (_3, place) => -1 - place };
-    let positive = middle < 0 ? last : middle, high = Math.max(positive, last - positive, 1), shade = (_3, place) => positive - place - (place >= positive ? 1 : 0);
-    return { low: -high, high, ticks: [positive - last, positive], labels, beyond: 0, shade };
+      return { low: -last2, high: -1, ticks: [-last2, -1], labels, beyond: 0, shade: (_3, place) => -1 - place };
+    let positive = middle < 0 ? last2 : middle, high = Math.max(positive, last2 - positive, 1), shade = (_3, place) => positive - place - (place >= positive ? 1 : 0);
+    return { low: -high, high, ticks: [positive - last2, positive], labels, beyond: 0, shade };
   }
   function placeAfter({ key, ctrlKey }, layer, head) {
     if (key === "Home") return [ctrlKey ? 0 : layer, 0];
@@ -1781,9 +1803,9 @@
   }
   function Histogram({ cell, measure }) {
     let data = w2(() => {
-      let bins = array(`${measure.key}/bins`), size = measure.edges.length - 1, shares = (first, last) => {
+      let bins = array(`${measure.key}/bins`), size = measure.edges.length - 1, shares = (first, last2) => {
         let counts = Array(size).fill(0);
-        for (let place = first * size; place < last * size; place++) counts[place % size] += bins[place];
+        for (let place = first * size; place < last2 * size; place++) counts[place % size] += bins[place];
         let total = counts.reduce((sum, count) => sum + count, 0) || 1;
         return counts.map((count, place) => ({
           left: measure.edges[place],

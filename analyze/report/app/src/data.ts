@@ -90,10 +90,12 @@ export interface Ends {
   high: number;
 }
 
-// A page that is a folder: how many rows a piece of samples has, and the rows that have a piece of their own
+// A page that is a folder: how many rows a piece of samples has, the rows that have a piece of their own, and how many
+// heads a piece with the values of all samples has
 export interface Layout {
   each: number;
   whole: number[];
+  heads: number;
 }
 
 // A piece with images (JPEG in base64), with the maps of some heads, of samples by row, and with the values of all heads

@@ -1,6 +1,7 @@
 // Which samples are listed, and in what order.
-import { column, page, samples } from "./data";
+import { categories, column, page, samples } from "./data";
 import { measureOf } from "./measures";
+import { piecesLoaded } from "./pieces";
 import type { Sort, State } from "./state";
 import { knownValues, valuesInB } from "./values";
 import { shortName, words } from "./words";
@@ -13,28 +14,45 @@ const ANSWERED: Record<State["answer"], (row: number) => boolean> = {
   "b-only": (row) => samples.right[row] === 0 && page.second?.right[row] === 1,
 };
 
+let last = { of: "", rows: [] as number[] };
+
+// The rows that the filters let through, in order. They are the same until what they depend on changes: a page of tens of
+// thousands of samples is drawn many times between two sorts
 export function listed(state: State): number[] {
+  const { sampleCategory, pair, answer, search, sort, falling, measure, cell } = state;
+  const head = sort === "value" || sort === "value-b" ? [measure, cell, piecesLoaded()] : [];
+  const of = JSON.stringify([sampleCategory, pair, answer, search, sort, falling, ...head]);
+  if (last.of !== of) last = { of, rows: sorted(filtered(state), state) };
+  return last.rows;
+}
+
+function filtered(state: State): number[] {
   const text = state.search.trim().toLowerCase();
   const fits = (row: number) =>
     (state.sampleCategory < 0 || samples.category[row] === state.sampleCategory) &&
     (state.pair < -1 || samples.state[row] === state.pair) &&
     ANSWERED[state.answer](row) &&
     (!text || [samples.question[row], samples.id[row]].some((each) => each?.toLowerCase().includes(text)));
-  const rows = [...samples.id.keys()].filter(fits);
-  const key = keyOf(state);
-  const sign = state.falling ? -1 : 1;
-  return rows.sort((one, other) => compared(key(one), key(other), sign) || one - other);
+  return [...samples.id.keys()].filter(fits);
 }
 
-type Key = string | number | null | undefined;
+function sorted(rows: number[], state: State): number[] {
+  const key = keyOf(state);
+  const keys = new Float64Array(samples.id.length);
+  for (const row of rows) keys[row] = key(row) ?? NaN;
+  const sign = state.falling ? -1 : 1;
+  return rows.sort((one, other) => compared(keys[one], keys[other], sign) || one - other);
+}
 
-function keyOf({ sort, measure, cell }: State): (row: number) => Key {
+type Key = (row: number) => number | null | undefined;
+
+function keyOf({ sort, measure, cell }: State): Key {
   const values = sort === "value" ? knownValues(measure, cell) : null;
   const inB = sort === "value-b" ? valuesInB(measure, cell) : null;
-  const keys: Partial<Record<Sort, (row: number) => Key>> = {
+  const keys: Partial<Record<Sort, Key>> = {
     first: (row) => Number(samples.picture[row] === null), // so that the few images of the page are found
-    question: (row) => samples.question[row],
-    category: (row) => samples.category[row],
+    question: (row) => placesOfQuestions()[row],
+    category: (row) => placesOfCategories()[samples.category[row]],
     value: (row) => values!(row),
     "value-b": (row) => inB?.(row),
     "lead-b": (row) => column("lead", "b")[row],
@@ -42,12 +60,29 @@ function keyOf({ sort, measure, cell }: State): (row: number) => Key {
   return keys[sort] ?? ((row) => column(sort)[row]);
 }
 
+// Where each of some texts stands in their order, NaN for none; equal texts stand at one place
+function placesOf(texts: (string | null)[]): number[] {
+  const { compare } = new Intl.Collator(undefined, { numeric: true });
+  const inOrder = [...new Set(texts)].filter((text) => text !== null).sort(compare);
+  const places = new Map<string, number>();
+  inOrder.forEach((text, place) => {
+    const before = inOrder[place - 1];
+    places.set(text, place > 0 && compare(before, text) === 0 ? places.get(before)! : place);
+  });
+  return texts.map((text) => (text === null ? NaN : places.get(text)!));
+}
+
+function once<T>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => (made ??= make());
+}
+const placesOfQuestions = once(() => placesOf(samples.question));
+const placesOfCategories = once(() => placesOf(categories));
+
 // What is missing comes last in either direction
-function compared(one: Key, other: Key, sign: number): number {
-  const [lacks, otherLacks] = [one ?? NaN, other ?? NaN].map(Number.isNaN);
-  if (lacks || otherLacks) return Number(lacks) - Number(otherLacks);
-  if (typeof one === "string") return sign * one.localeCompare(other as string, undefined, { numeric: true });
-  return sign * ((one as number) - (other as number));
+function compared(one: number, other: number, sign: number): number {
+  const [lacks, otherLacks] = [Number.isNaN(one), Number.isNaN(other)];
+  return lacks || otherLacks ? Number(lacks) - Number(otherLacks) : sign * (one - other);
 }
 
 // Whether this page can sort by something

@@ -1,6 +1,6 @@
 // Pieces of the page's data. In a page that is one file each is in a script element `piece-NAME`; in one that is a folder
 // it is the script `pieces/NAME.js`, which is loaded when it is first asked for, from a disk or a web server.
-import { type Arrays, type Evidence, type Index, type Run, type Values, cells, heads, page, setArrays, unpacked } from "./data";
+import { type Arrays, type Evidence, type Index, type Run, type Values, cells, page, setArrays, unpacked } from "./data";
 
 interface Packed {
   data: unknown;
@@ -26,6 +26,9 @@ let listener: () => void;
 
 // The pieces that were asked for and did not come, or came damaged
 export const missingPieces = () => [...missing];
+
+// How many pieces have come: what is computed from them holds until this changes
+export const piecesLoaded = () => loaded.size;
 
 async function take(name: string, { data, index, packed }: Packed): Promise<void> {
   loaded.set(name, { data, array: await unpacked(index, packed) });
@@ -90,5 +93,5 @@ export function values(key: string, cell: number, run: Run = "a"): Piece<Values>
   if (run === "b") return page.second ? piece("values_b") : undefined;
   if (!page.folder) return piece("values");
   const measure = page.measures.findIndex((each) => each.key === key);
-  return cell < cells ? piece(`values-${measure}-${Math.floor(cell / heads)}`) : undefined;
+  return cell < cells ? piece(`values-${measure}-${Math.floor(cell / page.folder.heads)}`) : undefined;
 }
