@@ -10,7 +10,8 @@ from analyze.knockouts.jobs import HEADS, effect_jobs, head_cells, knocked_parts
 from analyze.statistics.clusters import Array, Clusters, Codes
 from analyze.statistics.heads.means import Groups, GroupSums, HeadMeans
 from analyze.tables.frames import Heads
-from analyze.tables.values import observed_samples, table_rows
+from analyze.tables.rows import BATCH, part_cells
+from analyze.tables.values import observed_rows, observed_samples
 from schemas.columns import CONTRIBUTIONS
 from schemas.errors import HeadflowError
 from schemas.store.jobs import Job
@@ -19,7 +20,7 @@ Blocks = Iterable[tuple[Codes, dict[str, Array]]]  # samples, and values [sample
 
 
 def contribution_blocks(heads: Heads, columns: Sequence[str]) -> Iterator[tuple[Codes, dict[str, Array]]]:
-    """Columns of `contributions` towards the right answer, in logits.
+    """Columns of `contributions` towards the right answer, in logits; a sample is in one block.
 
     Those to the margin are times 1 where the first option is right, else -1; those to the lead are as they are.
 
@@ -28,18 +29,21 @@ def contribution_blocks(heads: Heads, columns: Sequence[str]) -> Iterator[tuple[
         a cell for each head, layer by layer; NaN where the right answer is no option.
 
     Raises:
-        HeadflowError: see `table_rows`.
+        HeadflowError: see `part_cells`.
     """
     expected = observed_samples(heads)["expected"].to_numpy(np.float64)
     y = 1 - 2 * expected if heads.task.opposite else np.where(np.isnan(expected), np.nan, 1.0)
-    for row, batch in table_rows(heads, CONTRIBUTIONS, columns):
-        samples, where = np.unique(row, return_inverse=True)
-        layer = np.searchsorted(heads.attending, batch["layer"].to_numpy())
-        cell = layer * heads.heads + batch["head"].to_numpy()
-        found = {name: np.full((len(samples), prod(heads.shape)), np.nan) for name in columns}
-        for name, values in found.items():
-            values[where, cell] = batch[name].to_numpy(zero_copy_only=False)
-        yield samples, {name: y[samples, None] * values for name, values in found.items()}
+    row, number = observed_rows(heads), prod(heads.shape)
+    each = max(1, BATCH // number)
+    for part, own, ids in heads.each_part():
+        found = {name: np.full((len(own), number), np.nan) for name in columns}
+        for _, cell, batch in part_cells(heads.run, heads.run.path / CONTRIBUTIONS / part.name, ids, columns):
+            kept = cell < len(own) * number  # the rest are in other wordings
+            for name, values in found.items():
+                values.reshape(-1)[cell[kept]] = batch[name].to_numpy(zero_copy_only=False)[kept]
+        for first in range(0, len(own), each):
+            samples = row[own[first : first + each]]
+            yield samples, {name: y[samples, None] * values[first : first + each] for name, values in found.items()}
 
 
 def effect_blocks(heads: Heads, job: Job, cells: Sequence[int]) -> Iterator[tuple[Codes, dict[str, Array]]]:

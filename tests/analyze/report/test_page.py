@@ -7,7 +7,13 @@ import json
 import re
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import product
+from math import prod
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 import pandas as pd
@@ -15,16 +21,21 @@ import pyarrow as pa
 import pytest
 
 from analyze.__main__ import main
+from analyze.opening import opened
 from analyze.positions import CHOICE_STATES
+from analyze.report.measures import measure
 from analyze.report.overview import SESSION, SETTINGS
 from analyze.report.packing import Arrays, script_json
 from analyze.report.words import Words, all_texts
 from analyze.scores.accuracy import category_scores
 from analyze.scores.intervals import score_intervals
 from analyze.statistics.contrasts import STATES
+from analyze.tables.rows import BATCH
+from schemas.columns import FLOW_NAMES
+from schemas.store.run import Run
 from tests.support.prunable import measure_sets
 from tests.support.report import CATEGORIES, HOSTILE, WORLD, make_report, read_data, read_piece, unpack, write_whole_run
-from tests.support.runs import edit_ledger, edit_manifest, put, rewrite, write_run
+from tests.support.runs import PART, edit_ledger, edit_manifest, put, rewrite, write_run
 
 ROOT = Path(__file__).parents[3]
 
@@ -39,11 +50,30 @@ def page(run) -> str:
     return make_report(run).read_text(encoding="utf-8")
 
 
+READ: dict[str, Counter] = {}  # how often each column of a part was read for the page of two runs, by language
+
+
+@contextmanager
+def recording() -> Iterator[Counter]:
+    """Count which columns of which parts are read in batches."""
+    found, batches = Counter(), Run.batches
+
+    def counted(self, path, names, rows):
+        found.update((str(path), name) for name in names)
+        return batches(self, path, names, rows)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Run, "batches", counted)
+        yield found
+
+
 @pytest.fixture(scope="module")
 def pairs(run) -> dict[str, str]:
     """The pages of two runs, by language."""
     other = write_whole_run(run.with_name("other"), seed=1)
-    files = {language: make_report(run, other, "--lang", language) for language in ("en", "zh")}
+    with recording() as READ["en"]:
+        files = {"en": make_report(run, other)}
+    files["zh"] = make_report(run, other, "--lang", "zh")
     assert files["en"].name == "report_with_other.html"
     return {language: file.read_text(encoding="utf-8") for language, file in files.items()}
 
@@ -203,6 +233,25 @@ def test_curves_of_prune(tmp_path):
 
 def test_two_runs(pairs):
     assert {"answers", "profiles", "differences"} <= set(read_data(pairs["en"])["charts"])
+
+
+def test_heads_of_both_runs_are_read_once(run, pairs):
+    read = {place: number for place, number in READ["en"].items() if place[1] in FLOW_NAMES}
+    paths = {str(path / "heads" / PART) for path in (run, run.with_name("other"))}
+    assert read == dict.fromkeys(product(paths, FLOW_NAMES), 1)
+
+
+def test_a_sample_whose_rows_are_read_in_two_batches_keeps_all_of_its_values(run, monkeypatch):
+    heads, found = opened(run, None), []
+    for rows in (BATCH, 2 * prod(heads.shape) + 5):
+        monkeypatch.setattr("analyze.tables.rows.BATCH", rows)
+        monkeypatch.setattr("analyze.knockouts.effects.BATCH", rows)
+        with TemporaryFile() as file:
+            measures = measure(heads, heads.scope(None), file).measures
+            found.append({one.key: one.kept.of_cells(0, one.found.cells) for one in measures})
+    assert "contributing/d2v" in found[0]
+    for key, values in found[0].items():
+        np.testing.assert_array_equal(found[1][key], values)
 
 
 def test_a_missing_package_is_one_line(tmp_path):
