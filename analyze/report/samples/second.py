@@ -39,7 +39,7 @@ def measure_second(a: Heads, b: Heads, text_scope: str | None, file: BinaryIO, e
     """All that is read of the heads of a second run, in one pass.
 
     Args:
-        file: where values of its samples are kept; `exact`: the columns of which this is as they are.
+        file: where values of its samples are kept; `exact`: columns whose values are kept as they are.
     """
     flows = b.run.manifest.flows
     measures = list(dict.fromkeys(each for each in (*COMPARED, *flows[:1]) if each in flows))

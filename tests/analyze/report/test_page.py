@@ -55,7 +55,7 @@ READ: dict[str, Counter] = {}  # how often each column of a part was read for th
 
 @contextmanager
 def recording() -> Iterator[Counter]:
-    """Count which columns of which parts are read in batches."""
+    """Count how often each column of a part is read."""
     found, batches = Counter(), Run.batches
 
     def counted(self, path, names, rows):
