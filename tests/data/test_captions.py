@@ -10,7 +10,7 @@ from PIL import Image
 
 from data.captions import FILE, NUMBERS, QUESTION, caption, make_captions, truth
 from data.model_card import wrapped
-from data.overview import DESCRIBED, OPENING
+from data.overview import DESCRIBED, OPENING, PICTURES
 from data.scenes import COLORS, SHAPES, Scene, Thing
 
 DEMO = Path(__file__).parents[2] / "data" / "demo"
@@ -66,6 +66,7 @@ def test_the_overview_describes_the_file():
     overview = (DEMO / "README.md").read_text(encoding="utf-8")
     assert wrapped(DESCRIBED) in overview
     assert wrapped(OPENING) in overview
+    assert wrapped(PICTURES) in overview
 
 
 def test_a_sentence_by_hand():
