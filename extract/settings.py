@@ -117,8 +117,8 @@ class Model(Settings):
     ] = ()
     answer_tokens: Annotated[
         tuple[str, str],
-        "two answers, whose first tokens after the prompt `margin` compares; questions with options of their own are "
-        "answered by letters",
+        "two answers, whose first tokens after the prompt `margin` compares, and which must differ; questions with "
+        "options of their own are answered by letters",
         Flag(metavar="FIRST SECOND"),
         _each(_given),
     ] = OFFERED
@@ -143,7 +143,7 @@ class Model(Settings):
         str | None,
         "how non-square images are preprocessed for models that take one square picture (LLaVA-1.5, VipLlava): "
         "cropped, padded as in LLaVA's own evaluation, or as the checkpoint asks for (default: crop; checkpoint for a "
-        "released LLaVA-1.6, which has tiles)",
+        "released LLaVA-1.6, which has tiles, and for all other models, which have no other)",
         OneOf(ASPECTS),
     ] = None
     min_pixels: Annotated[

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from analyze.drawing.figures import FigureFiles
 
 ScopeName = Annotated[
-    str | None, "what t2v and v2t count as text (default: all, or what an imported run has)", OneOf(TEXT_SCOPES)
+    str | None,
+    "what t2v and v2t count as text; no-system is refused where a model is not causal and has a system prompt "
+    "(default: all, or what an imported run has)",
+    OneOf(TEXT_SCOPES),
 ]
 Related = Annotated[bool, "one model was made from the other, as by tuning: heads of the same index are the same"]
 Flows = Annotated[tuple[str, ...], "mass columns", OneOf((*FLOW_NAMES, *STEP_NAMES)), Flag(metavar="FLOW")]

@@ -54,7 +54,8 @@ class MapsSettings(ResampleSettings, PictureSettings, PromptSettings, RunSetting
     ] = None
     picture: Annotated[
         int,
-        "of questions with several images, the image whose maps count, from 0 in the order of the prompt",
+        "of questions with several images, the image whose maps count, from 0 in the order of the prompt; boxes are of "
+        "the first",
         Between(0, 1000),
     ] = 0
     categories: Annotated[tuple[str, ...] | None, "samples that count (default: all)"] = None
