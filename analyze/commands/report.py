@@ -29,7 +29,7 @@ from schemas.files.writing import write_text
 from schemas.store.directory import record_outputs
 
 PIECES = "pieces"  # where the page that is a folder has them
-PIECE_NAME = re.compile(r"(page|(evidence|values)(_b|(-\d+){2})|samples?-\d+)\.js")
+PIECE_NAME = re.compile(r"(page|(evidence|values)(_b|(-\d+){2})|samples?-\d+|text-\d+)\.js")
 _PACKAGES = ("altair", "jinja2", "vl_convert")
 MOST_IMAGES = 1_000_000
 MOST_MAPS = 100_000  # MB
@@ -62,6 +62,7 @@ def report_run(settings: ReportSettings) -> Result:
     """`report`: the page, and how large it is."""
     try:
         from analyze.report.page import Choices, make_page
+        from analyze.report.samples.maps import Unread
         from analyze.report.samples.pieces import Held
     except ModuleNotFoundError as error:
         if error.name not in _PACKAGES:
@@ -79,7 +80,8 @@ def report_run(settings: ReportSettings) -> Result:
     name = "report" if other is None else name_with("report_with", heads, other)
     name += "" if settings.lang == "en" else f".{settings.lang}"
     files = _write_folder if settings.folder else _write_file
-    file, size, made = files(folder, name, lambda write: make_page(heads, other, choices, write))
+    unread = Unread(), Unread()
+    file, size, made = files(folder, name, lambda write: make_page(heads, other, choices, write, unread))
     record_outputs(heads.run.path, made)
     several = of_several(heads) if MAPS in heads.run.manifest.tables else None
     megabytes = f"{size / 1e6:.1f} MB"
@@ -88,7 +90,12 @@ def report_run(settings: ReportSettings) -> Result:
         if settings.folder
         else f"{file}, {megabytes}; open it in a browser, or send it: it needs nothing else"
     )
-    return Result(about=[said], warnings=list(filter(None, [several])))
+    lacks = [
+        f"the page lacks what {samples} of its samples have in {part}, which cannot be read: {error}"
+        for own in unread
+        for part, (samples, error) in own.parts.items()
+    ]
+    return Result(about=[said], warnings=[*filter(None, [several]), *lacks])
 
 
 _Write = Callable[["Piece"], None]

@@ -1,6 +1,6 @@
 """The maps of a run: the attention of heads on the patches of the image."""
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import replace
 
 import numpy as np
@@ -110,13 +110,17 @@ def wording_maps(heads: Heads, number: int) -> tuple[list[int], list[Maps]]:
 
 
 def chosen_maps(
-    heads: Heads, wanted: npt.NDArray[np.bool_], chosen: npt.NDArray[np.bool_]
+    heads: Heads,
+    wanted: npt.NDArray[np.bool_],
+    chosen: npt.NDArray[np.bool_],
+    damaged: Callable[[Part, HeadflowError], None] | None = None,
 ) -> Iterator[tuple[int, Maps, Maps]]:
     """The maps of some heads for some samples, part by part; what is not asked for is neither copied nor held.
 
     Args:
         wanted: bool [rows of `samples`], those that were observed.
         chosen: bool [layers, heads], heads that have a map.
+        damaged: is told of a part that cannot be read, which is then left out; None: an error is raised.
 
     Yields:
         The position in `samples`, in order; float32 [heads chosen, patches]; and the mass of each, float32 [heads].
@@ -127,7 +131,13 @@ def chosen_maps(
     for part, own, ids in heads.each_part():
         if wanted[own].any():
             taken = np.concatenate([wanted[own], np.zeros(len(ids) - len(own), np.bool_)])
-            found = _maps_of_part(heads, part, ids, taken, chosen)
+            try:
+                found = _maps_of_part(heads, part, ids, taken, chosen)
+            except HeadflowError as error:
+                if damaged is None:
+                    raise
+                damaged(part, error)
+                continue
             yield from ((int(own[place]), *found[place]) for place in sorted(found))
 
 

@@ -5,6 +5,7 @@ measures     what heads look at, add and matter for, as such tables
 overview     what was run, its score, its distributions
 answer/      what the page says first: one sentence, and the highest heads
 samples/     samples: what is said of each, and which of their images and maps are in the page
+writing      image mass by step, where the model writes
 comparison   two runs, and the curves of `prune`
 packing      arrays and texts in a form that a page can hold safely
 charts       the charts, as Altair makes them

@@ -214,6 +214,23 @@ def distribution(words: Words, flows: Sequence[str]) -> Spec:
     return _spec(_with(bars + steps, {"top": 1, "ink": _BOS}), height=260)
 
 
+def mass_by_step(words: Words, rows: Rows) -> Spec:
+    """Image mass by step, with its interval, of all texts that are still written there and of a fixed set of them."""
+    base = alt.Chart(alt.Data(values=rows))
+    x = alt.X("step:Q", title=words["step_axis"], axis=alt.Axis(tickMinStep=1, format="d"),
+              scale=alt.Scale(nice=False, zero=False, padding=10))  # fmt: skip
+    names = list(dict.fromkeys(row["name"] for row in rows))
+    ink = alt.Color("name:N", sort=None, title=None, scale=alt.Scale(domain=names, range=_INKS[:2]),
+                    legend=alt.Legend(orient="top", labelLimit=420, direction="vertical", symbolOpacity=1))  # fmt: skip
+    title = words["mass_of_step"]
+    band = base.mark_area(opacity=0.2).encode(x, alt.Y("g2v_low:Q", title=title), y2="g2v_high:Q", color=ink)
+    tips = [alt.Tooltip("step:Q", title=words["step"]), alt.Tooltip("g2v:Q", format=".4f", title=words["mean"])]
+    tips += [alt.Tooltip(f"g2v_{end}:Q", format=".4f", title=words[f"interval_{end}"]) for end in ("low", "high")]
+    tips += [alt.Tooltip(f"{each}:Q", title=words[each]) for each in ("texts", "images")]
+    y = alt.Y("g2v:Q", title=title, scale=alt.Scale(zero=True))
+    return _spec(band + base.mark_line(point=True).encode(x, y, color=ink, tooltip=tips), height=240)
+
+
 def comparison(words: Words, found: Compared) -> dict[str, Spec]:
     """Accuracy by category, profiles over depth, and where heads can be matched, the map of their differences."""
     charts = {"answers": _answers(words, found.answers)} if found.answers else {}

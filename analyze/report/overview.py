@@ -1,6 +1,6 @@
 """What was run, how well it answers, and how attention is distributed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from analyze.maps.reading import several_images
 from analyze.prune.halves import answered_samples
 from analyze.report.measures import LOOKING, Measured
 from analyze.report.packing import Arrays
+from analyze.report.samples.maps import Unread
 from analyze.report.words import Words, number
 from analyze.scores.accuracy import category_scores, total_scores, totals
 from analyze.scores.intervals import score_intervals
@@ -86,6 +87,19 @@ def run_notes(heads: Heads, words: Words) -> list[tuple[str, str]]:
     several = several_images(heads)
     if several:
         found.append((words["several_images"], words.filled("warn_several_images", questions=f"{several:,}")))
+    return found
+
+
+def unread_notes(runs: Sequence[Heads | None], unread: Sequence[Unread], words: Words) -> list[tuple[str, str]]:
+    """What the page lacks, as a part cannot be read, and what to do: a heading and a text for each part."""
+    found = []
+    for heads, own in zip(runs, unread, strict=True):
+        if heads is None:
+            continue
+        path = heads.run.path
+        for part, (samples, _) in own.parts.items():
+            text = words.filled("warn_unread", part=path / part, samples=f"{samples:,}", run=path)
+            found.append((words["unread"], text))
     return found
 
 

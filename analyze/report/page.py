@@ -6,7 +6,7 @@ that are in it; no network, and no code made of text: Vega's expressions are int
 
 import base64
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -14,6 +14,7 @@ from tempfile import TemporaryFile
 from typing import Any, BinaryIO
 
 import numpy as np
+import pandas as pd
 import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -36,11 +37,13 @@ from analyze.report.measures import (
     ticks,
 )
 from analyze.report.packing import Arrays, Piece, as_plain, script_json
-from analyze.report.samples.maps import colours
+from analyze.report.samples.maps import Unread, colours
 from analyze.report.samples.pieces import Held, pieces_of_samples
 from analyze.report.samples.second import measure_second
+from analyze.report.samples.texts import has_texts, token_colours
 from analyze.report.tallying import Tallied, ranks
 from analyze.report.words import Words, number
+from analyze.report.writing import writing_of
 from analyze.statistics.heads.means import UNCLEAR
 from analyze.tables.frames import Heads
 from schemas.columns import DEFAULT_FLOWS
@@ -66,21 +69,33 @@ class Choices:
     seed: int = 0
 
 
-def make_page(heads: Heads, other: Heads | None, choices: Choices, write: Callable[[Piece], None] | None = None) -> str:
+def make_page(
+    heads: Heads,
+    other: Heads | None,
+    choices: Choices,
+    write: Callable[[Piece], None] | None = None,
+    unread: Sequence[Unread] = (),
+) -> str:
     """The page of a run, and of its comparison with another one.
 
     Args:
         write: takes the pieces of a page that is a folder, which loads them from there; None: all are in the page.
+        unread: of either run, is told of parts of maps and texts that cannot be read, which the page is without.
 
     Raises:
         HeadflowError: a run cannot be read, or the two have no sample in common.
     """
     with TemporaryFile() as file:
-        return _make_page(heads, other, choices, write, file)
+        return _make_page(heads, other, choices, write, file, unread or (Unread(), Unread()))
 
 
 def _make_page(
-    heads: Heads, other: Heads | None, choices: Choices, write: Callable[[Piece], None] | None, file: BinaryIO
+    heads: Heads,
+    other: Heads | None,
+    choices: Choices,
+    write: Callable[[Piece], None] | None,
+    file: BinaryIO,
+    unread: Sequence[Unread],
 ) -> str:
     words, arrays = Words(choices.language), Arrays()
     scope = heads.scope(choices.text_scope)
@@ -93,10 +108,13 @@ def _make_page(
             heads, other, words, (measured.exact, beside.exact), text_scope=choices.text_scope,
             related=choices.related, seed=choices.seed,
         )  # fmt: skip
+    writing = writing_of(heads, words, unread[0])
     first, scores = overview.score_rows(heads, words, choices.seed)
     sets, random = comparison.pruning_of(heads.folder / PRUNE)
     arrays.add("colours", colours())
-    pieces, of_samples = pieces_of_samples(heads, other, measured, beside, choices.held, write)
+    if has_texts(heads):
+        arrays.add("token_colours", token_colours())
+    pieces, of_samples = pieces_of_samples(heads, other, measured, beside, choices.held, write, unread)
     data = {
         "words": words.texts,
         "run": heads.run.path.resolve().name,
@@ -104,7 +122,7 @@ def _make_page(
         "heads": heads.heads,
         "categories": heads.categories,
         "measures": [_measure(arrays, each, heads, words) for each in measured.measures],
-        "localised": _localised(arrays, heads),
+        "localised": _localised(arrays, heads, unread[0]),
         "measure": _first(measured),
         "kinds": list(MEASURE_KINDS),
         "flows": _flows(arrays, measured, words),
@@ -113,6 +131,8 @@ def _make_page(
         **of_samples,
     }
     specs = _specs(words, heads, measured, compared, sets, random)
+    if writing is not None:
+        specs["writing"] = charts.mass_by_step(words, writing.rows)
     if other is not None:
         specs["map_b"] = charts.head_map(words, other.shape[0], signed=False)
     own = Piece("page", {}, arrays)
@@ -123,7 +143,7 @@ def _make_page(
         words=words,
         number=number,
         title=overview.title(heads, other, scope, words),
-        notes=overview.run_notes(heads, words),
+        notes=overview.run_notes(heads, words) + overview.unread_notes((heads, other), unread, words),
         path=heads.run.path.name,
         settings=overview.settings(heads, scope, words),
         v2t=overview.image_to_text(heads.manifest, measured, words),
@@ -140,12 +160,17 @@ def _make_page(
         compared=compared,
         contents=[
             ("score", "score"),
+            *[("writing", "writing")] * (writing is not None),
             ("heads", "heads_title"),
             ("distributions", "distributions"),
             ("samples", "samples_title"),
             *[("comparison", "comparison")] * (compared is not None),
             *[("pruning", "pruning")] * bool(sets),
         ],
+        writing=writing,
+        scored=data["scored"],
+        no_scores=words["no_scores" if heads.samples["answer"].notna().any() else "no_answers"],
+        texts=(data["texts"], int((heads.samples.get("n_generated", pd.Series(dtype=float)).fillna(0) > 0).sum())),
         units=list(dict.fromkeys(row["unit"] for row in sets)),
         charts=list(specs),
         opposite=heads.task.opposite,
@@ -185,9 +210,9 @@ def _measure(arrays: Arrays, one: Measure, heads: Heads, words: Words) -> dict[s
     }  # fmt: skip
 
 
-def _localised(arrays: Arrays, heads: Heads) -> int | None:
+def _localised(arrays: Arrays, heads: Heads, unread: Unread) -> int | None:
     """Add how compact the maps of heads are; returns over how many samples, None without maps."""
-    found = spatial_entropies(heads)
+    found = spatial_entropies(heads, unread)
     if found is None:
         return None
     arrays.add("localisation", found[0])

@@ -7,24 +7,29 @@ import re
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
 from urllib.parse import parse_qs, urldefrag
 
 import numpy as np
 from PIL import Image
 
 from analyze.__main__ import main
-from schemas.columns import CONTRIBUTIONS, LAYERS, MAPS
+from schemas.columns import CONTRIBUTIONS, LAYERS, MAPS, STEPS
+from schemas.store import writer as writer_module
 from schemas.store.run import open_run
 from schemas.store.thumbnails import write_thumbnail
+from tests.support.maps import made_up
 from tests.support.pictures import encoded
 from tests.support.prunable import World, measure, singles, write_world
-from tests.support.runs import PART, put, rewrite
+from tests.support.runs import PART, flows, put, rewrite, sample, start
+from tests.support.texts import WRITTEN, made_up_text
 
 HOSTILE = "</script><img src=x onerror=\"document.title='broken'\">\u2028{{ 7 * 7 }}&amp;'"
 CATEGORIES = {"OCR": 12, HOSTILE: 8}
 WORLD = World.of(layers=3, heads=4, strength=0.7)
 JOB = "heads_edge"
 MINUS = "−"
+SUFFIX = "\nAnswer in one sentence."
 
 
 def write_whole_run(path: Path, *, seed: int = 0, images: int = 6, categories=CATEGORIES) -> Path:
@@ -50,6 +55,39 @@ def write_whole_run(path: Path, *, seed: int = 0, images: int = 6, categories=CA
     assert open_run(run).complete
     assert (run / "samples" / PART).is_file()
     return run
+
+
+PIECES = (" a", " dog", "\n", " fl", "ower", " ", "</b>&", ".", "")  # the last one is special
+MAPPED = ((0, 1), (2, 0))  # heads with maps of steps
+
+
+def write_captions(path: Path, *, images: int = 8) -> Path:
+    """A run of texts on images, one question on each, which has no right answer; two samples in a part."""
+    random = np.random.default_rng(0)
+    shape, steps = WORLD.heads.shape, len(PIECES)
+    fields = {
+        "layers": shape[0], "heads": shape[1], "tables": [MAPS, *WRITTEN], "maps_of": "a", "generate": steps,
+        "step_map_heads": [list(each) for each in MAPPED], "conv_mode": "vicuna_v1", "prompt_suffix": SUFFIX,
+    }  # fmt: skip
+    writer = start(path, images, fields=fields)
+    for number in range(images):
+        taken = steps - number % 3
+        written, more = made_up_text(random, taken, WORLD.heads.size, len(MAPPED), pieces=list(PIECES[-taken:]))
+        written[STEPS] = written[STEPS].reshape(taken, *shape, -1)
+        maps, places = made_up(random, *shape)
+        row = sample(2 * number, "caption") | {
+            "row": number,
+            "answer": None,
+            "question": "What is this?",
+            "margin": 1.0,
+        }
+        row |= {"image_sha256": f"{number}", "hint": "Look closely." if number % 2 else None} | more | places
+        with patch.object(writer_module, "ROWS_PER_PART", 2 * WORLD.heads.size):
+            writer.add(row, {"heads": flows(random, *shape), **maps, **written})
+        write_thumbnail(path, f"{number}", encoded(Image.new("RGB", (60, 40), (20 * number, 90, 30)), "jpeg"))
+    writer.finish()
+    assert len(open_run(path).parts) == images // 2
+    return path
 
 
 def make_report(run: Path, *flags: object) -> Path:

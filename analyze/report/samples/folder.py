@@ -18,7 +18,7 @@ from analyze.maps.reading import Maps, has_map
 from analyze.report.measures import Measured
 from analyze.report.packing import Piece
 from analyze.report.samples.choice import first_images
-from analyze.report.samples.maps import ChosenMaps, Evidence, choose_maps, read_maps, sizes_of
+from analyze.report.samples.maps import ChosenMaps, Evidence, Unread, choose_maps, read_maps, sizes_of
 from analyze.report.samples.values import with_values_of_each, write_values
 from analyze.statistics.clusters import Codes
 from analyze.tables.frames import Heads
@@ -51,7 +51,13 @@ class SamplesHeld:
 
 
 def write_folder(
-    heads: Heads, measured: Measured, order: Sequence[int], images: int, budget: float, write: Callable[[Piece], None]
+    heads: Heads,
+    measured: Measured,
+    order: Sequence[int],
+    images: int,
+    budget: float,
+    write: Callable[[Piece], None],
+    unread: Unread,
 ) -> SamplesHeld:
     """Write the pieces of samples.
 
@@ -59,6 +65,7 @@ def write_folder(
         order: rows, those first whose images and maps are needed most.
         images: how many thumbnails there are, at most.
         budget: bytes of maps: half of them for chosen heads, half for rows with the maps of all heads.
+        unread: is told of parts that cannot be read.
     """
     chosen = choose_maps(heads, measured, order, budget / 2)
     there = np.flatnonzero(has_map(heads.run).ravel()) if chosen is not None else np.empty(0, np.int64)
@@ -66,7 +73,7 @@ def write_folder(
     shas = first_images(measured.samples)
     thumbnails = _Thumbnails(heads, set(islice(dict.fromkeys(shas.iloc[list(order)].dropna()), images)))
     pictures: list[int | None] = []
-    top, maps = 1.0, _Maps(heads, chosen, there, whole)
+    top, maps = 1.0, _Maps(heads, chosen, there, whole, unread)
     for first in range(0, len(shas), EACH):
         piece = Evidence(f"samples-{first // EACH}", [] if chosen is None else chosen.cells)
         pictures += thumbnails.add(piece, shas.iloc[first : first + EACH])
@@ -120,14 +127,14 @@ class _Maps:
         rows: those with the maps of chosen heads; `places`: of these heads, among those that are read.
     """
 
-    def __init__(self, heads: Heads, chosen: ChosenMaps | None, there: Codes, whole: set[int]) -> None:
+    def __init__(self, heads: Heads, chosen: ChosenMaps | None, there: Codes, whole: set[int], unread: Unread) -> None:
         self.rows: set[int] = set() if chosen is None else set(chosen.rows.tolist())
         own = [] if chosen is None else chosen.cells
         cells = there.tolist() if whole else own
         self.places = np.searchsorted(cells, own)
         self._rows = observed_rows(heads)
         taken = np.array(sorted(self.rows | whole), np.int64)
-        self._maps = read_maps(heads, taken, cells) if len(taken) else iter(())
+        self._maps = read_maps(heads, taken, cells, unread) if len(taken) else iter(())
         self._next = next(self._maps, None)
 
     def before(self, row: int) -> Iterator[tuple[int, int, Maps, Maps]]:

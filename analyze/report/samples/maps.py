@@ -30,6 +30,8 @@ from analyze.statistics.clusters import Array
 from analyze.tables.frames import Heads
 from analyze.tables.values import observed_rows
 from schemas.columns import MAPS, PLACES
+from schemas.errors import HeadflowError
+from schemas.store.ledger import Part
 
 STEPS = 255
 EVIDENCE = "evidence"
@@ -50,6 +52,24 @@ def relative(maps: Maps) -> Array:
 def steps_of(values: Array, top: float) -> npt.NDArray[np.uint8]:
     """Values over an even map as steps of their logarithm, from 1 to `top`."""
     return np.rint(STEPS * np.log(np.clip(values, 1, top)) / np.log(top)).astype(np.uint8)
+
+
+class Unread:
+    """What could not be read, in the order in which it was found.
+
+    Attributes:
+        parts: by the part, such as `maps/part-00000-00000.parquet`, how many samples of the page it would have had
+            something of, at most, and what is wrong with it.
+    """
+
+    def __init__(self) -> None:
+        self.parts: dict[str, tuple[int, str]] = {}
+
+    def add(self, table: str, part: str, samples: int, error: HeadflowError) -> None:
+        """Note a part, "" for one that is not known; `samples`: how many of its samples were to be read."""
+        name = f"{table}/{part}" if part else table
+        before = self.parts.get(name, (0, ""))[0]
+        self.parts[name] = (max(samples, before), str(error))
 
 
 @dataclass(frozen=True)
@@ -124,10 +144,9 @@ class Evidence:
         """
         sample = {name: heads.samples[name].iloc[position] for name in _GRID}
         grid, values = read_grid(sample), relative(maps)
-        check_size(heads, position, maps, grid)
         top = end_of_scale(float(values.max(initial=0)))
         self._samples[row] = {
-            **_of_grid(grid), "boxes": [_shares(grid, box) for box in read_boxes(sample)], "top": top,
+            **of_grid(grid), "boxes": [shares(grid, box) for box in read_boxes(sample)], "top": top,
             "maps": self._size, "masses": len(self._masses) * len(self._cells),
         }  # fmt: skip
         self._steps.append(steps_of(values, top).ravel())
@@ -147,12 +166,14 @@ def evidence(
     heads: Heads,
     chosen: ChosenMaps | None,
     images: Sequence[bytes],
+    unread: Unread,
     name: str = EVIDENCE,
     named: Mapping[int, int] | None = None,
 ) -> tuple[Piece, float]:
     """The piece with some images and maps, and the end of the scale of the maps.
 
     Args:
+        unread: is told of parts that cannot be read.
         named: by the row of a sample its row in the page; None: the same.
     """
     made = Evidence(name, [] if chosen is None else chosen.cells)
@@ -160,25 +181,40 @@ def evidence(
         made.add_image(content)
     top = end_of_scale(1)
     own = observed_rows(heads)
-    for position, maps, masses in () if chosen is None else read_maps(heads, chosen.rows, chosen.cells):
+    for position, maps, masses in () if chosen is None else read_maps(heads, chosen.rows, chosen.cells, unread):
         row = int(own[position])
         top = max(top, made.add_maps(row if named is None else named[row], heads, position, maps, masses))
     return made.piece(), top
 
 
-def read_maps(heads: Heads, rows: npt.NDArray[np.int64], cells: Sequence[int]) -> Iterator[tuple[int, Maps, Maps]]:
-    """The maps of some heads for some rows of `observed_samples`; see `chosen_maps`."""
-    marked = np.zeros(heads.shape, np.bool_)
+def read_maps(
+    heads: Heads, rows: npt.NDArray[np.int64], cells: Sequence[int], unread: Unread
+) -> Iterator[tuple[int, Maps, Maps]]:
+    """The maps of some heads for some rows of `observed_samples`, see `chosen_maps`; not those that cannot be read."""
+    marked, wanted = np.zeros(heads.shape, np.bool_), np.isin(observed_rows(heads), rows)
     marked.ravel()[list(cells)] = True
-    yield from chosen_maps(heads, np.isin(observed_rows(heads), rows), marked)
+
+    def left_out(part: Part, error: HeadflowError) -> None:
+        first, last = heads.parts[heads.run.parts.index(part)]
+        unread.add(MAPS, part.name, int(wanted[first:last].sum()), error)
+
+    for position, maps, masses in chosen_maps(heads, wanted, marked, left_out):
+        try:
+            check_size(heads, position, maps, read_grid({name: heads.samples[name].iloc[position] for name in _GRID}))
+        except HeadflowError as error:
+            number = next(place for place, (_, last) in enumerate(heads.parts) if position < last)
+            left_out(heads.run.parts[number], error)
+            continue
+        yield position, maps, masses
 
 
-def _of_grid(grid: PatchGrid) -> dict[str, Any]:
+def of_grid(grid: PatchGrid) -> dict[str, Any]:
+    """What the page says of the grid of a sample."""
     size = [grid.width, grid.height]
-    return {"rows": grid.rows, "columns": grid.columns, "box": _shares(grid, grid.box), "size": size}
+    return {"rows": grid.rows, "columns": grid.columns, "box": shares(grid, grid.box), "size": size}
 
 
-def _shares(grid: PatchGrid, box: Sequence[float]) -> list[float]:
+def shares(grid: PatchGrid, box: Sequence[float]) -> list[float]:
     """A rectangle in shares of the image."""
     return [round(end / (grid.width, grid.height)[place % 2], 5) for place, end in enumerate(box)]
 

@@ -12,8 +12,10 @@ from analyze.positions import CHOICE_STATES, choice_states
 from analyze.report.packing import shortest
 from analyze.statistics.clusters import Clusters
 from analyze.statistics.contrasts import STATES
+from analyze.tables.frames import Heads
 from analyze.tables.values import answered
-from schemas.columns import N_IMAGES
+from schemas.columns import N_GENERATED, N_IMAGES
+from schemas.roles import ROLES
 from schemas.tasks import P_OPTIONS, Task
 
 # Numbers of a card, with the names of their words, by whether answers are opposite
@@ -50,15 +52,39 @@ def rows_of(
     samples: pd.DataFrame, categories: Sequence[str], states: npt.NDArray[np.int64], numbers: Iterable[str]
 ) -> dict[str, list[Any]]:
     """The samples by column, as the page has them, with some columns of numbers."""
-    texts = {name: samples[name].astype(object).where(samples[name].notna(), None).tolist() for name in (
-        "question", "answer", "prediction", "image")}  # fmt: skip
-    return texts | {
-        "id": samples["sample_id"].astype(str).tolist(),
-        "category": [categories.index(name) for name in samples["category"].astype(str)],
-        "state": states.tolist(),
-        "right": [None if each is None else int(each) for each in samples["right"]],
-        **{name: [shortest(value) for value in samples[name].astype(float)] for name in numbers},
-    }
+    names, written = ["question", "answer", "prediction", "image"], {}
+    if "hint" in samples and samples["hint"].notna().any():
+        names.append("hint")
+    if N_GENERATED in samples and samples[N_GENERATED].notna().any():
+        names += ["text", "ended"]
+        written[N_GENERATED] = samples[N_GENERATED].fillna(0).astype(int).tolist()
+    texts = {name: samples[name].astype(object).where(samples[name].notna(), None).tolist() for name in names}
+    return (
+        texts
+        | written
+        | {
+            "id": samples["sample_id"].astype(str).tolist(),
+            "category": [categories.index(name) for name in samples["category"].astype(str)],
+            "state": states.tolist(),
+            "right": [None if each is None else int(each) for each in samples["right"]],
+            **{name: [shortest(value) for value in samples[name].astype(float)] for name in numbers},
+        }
+    )
+
+
+def prompt_of(heads: Heads, samples: pd.DataFrame) -> dict[str, Any]:
+    """What the run keeps of its prompts: how questions are asked, and how many tokens each role has in each sample."""
+    manifest, wording = heads.manifest, None
+    if heads.prompt is not None and (said := manifest.prompts.get(heads.prompt)):
+        wording = {"name": heads.prompt, "template": said.get("template", ""), "system": said.get("system")}
+    names = [role.name for role in ROLES]
+    columns = [f"n_{name}" for name in names]
+    tokens = None
+    if set(columns) <= set(samples) and samples[columns].notna().all(axis=None):
+        tokens = {name: samples[f"n_{name}"].astype(int).tolist() for name in names}
+    return {
+        "template": manifest.conv_mode, "suffix": manifest.prompt_suffix, "wording": wording, "tokens": tokens,
+    }  # fmt: skip
 
 
 def numbers_of_images(samples: pd.DataFrame) -> list[int]:

@@ -17,7 +17,7 @@ from analyze.diagnose import with_texts_of_options
 from analyze.maps.reading import has_map
 from analyze.report.measures import COMPARED, Measured, measure_looking
 from analyze.report.packing import Piece
-from analyze.report.samples.maps import EVIDENCE, ChosenMaps, choose_maps, evidence
+from analyze.report.samples.maps import EVIDENCE, ChosenMaps, Unread, choose_maps, evidence
 from analyze.report.samples.rows import rows_of
 from analyze.report.samples.values import VALUES, cells_of, choose_values, values_piece
 from analyze.statistics.clusters import Codes
@@ -48,7 +48,13 @@ def measure_second(a: Heads, b: Heads, text_scope: str | None, file: BinaryIO, e
 
 
 def second_run(
-    a: Heads, b: Heads, measured: Measured, chosen: Chosen, numbers: Sequence[str], budget: float
+    a: Heads,
+    b: Heads,
+    measured: Measured,
+    chosen: Chosen,
+    numbers: Sequence[str],
+    budget: float,
+    unread: Unread,
 ) -> tuple[dict[str, Any], list[Piece], float]:
     """What the page has of a second run, its pieces, and the end of the scale of its maps.
 
@@ -56,6 +62,7 @@ def second_run(
         measured: of B, see `measure_second`.
         numbers: columns of `samples`.
         budget: bytes of maps.
+        unread: is told of parts of B that cannot be read.
     """
     pairs = pair_samples(a, b).table
     samples, rows, own = int(a.observed.sum()), observed_rows(a)[pairs["a"]], observed_rows(b)[pairs["b"]]
@@ -69,7 +76,7 @@ def second_run(
         if maps is not None and a.shape == b.shape:
             there = has_map(b.run).ravel()
             maps = replace(maps, cells=[cell for cell in chosen.maps.cells if there[cell]])
-        piece, top = evidence(b, maps, [], EVIDENCE + SUFFIX, named)
+        piece, top = evidence(b, maps, [], unread, EVIDENCE + SUFFIX, named)
         pieces.append(piece)
     second = {"layers": b.run.manifest.attending, "heads": b.heads, "values": cells_of(pieces[0])}
     return second | _answers(b, measured, numbers, samples, rows, own), pieces, top
@@ -81,7 +88,8 @@ def _answers(
     """What B answers, by the rows of A."""
     spelled = measured.samples if b.task.opposite else with_texts_of_options(measured.samples)
     columns = rows_of(spelled, b.categories, np.full(len(spelled), -1), numbers)
-    found: dict[str, list[Any]] = {name: [None] * samples for name in ("right", "prediction", *numbers)}
+    names = ["right", "prediction", *(["text"] if "text" in columns else []), *numbers]
+    found: dict[str, list[Any]] = {name: [None] * samples for name in names}
     for name, values in found.items():
         for row, place in zip(rows.tolist(), own.tolist(), strict=True):
             values[row] = columns[name][place]

@@ -1,4 +1,4 @@
-// Made by `make page` of analyze/report/app, with Preact (MIT): 0bb67588cbb018199bc9027d1b8709f3e6984c1c93e69b974ac60481266f7457
+// Made by `make page` of analyze/report/app, with Preact (MIT): 761a9bddc75a4a5f784e71551e0c188a6d61550ed96a14f6af799f80b5c2ed08
 "use strict";
 (() => {
   // node_modules/preact/dist/preact.mjs
@@ -455,8 +455,8 @@
 
   // src/state.ts
   var ANSWERS = ["any", "right", "wrong", "a-only", "b-only"], SORTS = ["first", "question", "category", "margin", "lead", "p_yes", "p_options", "value", "lead-b", "value-b"];
-  function oneOf(name, texts, from, first) {
-    return { name, first, write: (value) => texts[value - from], read: (text) => texts.includes(text) ? texts.indexOf(text) + from : void 0 };
+  function oneOf(name, texts2, from, first) {
+    return { name, first, write: (value) => texts2[value - from], read: (text) => texts2.includes(text) ? texts2.indexOf(text) + from : void 0 };
   }
   function word(name, values2, first) {
     return { name, first, write: (value) => value, read: (text) => values2.find((each) => each === text) };
@@ -510,6 +510,14 @@
         read: (text) => /^[1-9]\d*$/.test(text) ? Number(text) - 1 : void 0
       },
       sample: oneOf("sample", ["", ...samples.id], -1, -1),
+      step: {
+        name: "step",
+        first: -1,
+        write: (step) => step < 0 ? "" : String(step),
+        read: (text) => /^\d+$/.test(text) && page.texts ? Number(text) : void 0
+      },
+      tokens: word("tokens", ["head", "mean"], "head"),
+      tokenScale: word("token-scale", ["all", "own"], "all"),
       overlay: yesOrNo("maps", !0),
       theme: word("theme", ["", "light", "dark"], "")
     };
@@ -525,7 +533,8 @@
   }
   var state = () => current, notThere = () => unknown;
   function go(change, move = "") {
-    current = { ...current, ...change }, unknown = [];
+    let step = "sample" in change && change.sample !== current.sample ? { step: -1 } : {};
+    current = { ...current, ...step, ...change }, unknown = [];
     let same = move !== "" && move === lastMove;
     lastMove = move;
     try {
@@ -562,7 +571,7 @@
       let value = read(text);
       value === void 0 ? missed.push(`${name}=${text}`) : found[key] = value;
     };
-    return names().forEach(take2), { found, missed: [...missed, ...[...said].map(([name, text]) => `${name}=${text}`)] };
+    return names().forEach(take2), found.step !== void 0 && !(found.step < (samples.n_generated?.[found.sample ?? -1] ?? 0)) && (missed.push(`step=${found.step}`), delete found.step), { found, missed: [...missed, ...[...said].map(([name, text]) => `${name}=${text}`)] };
   }
   function recall() {
     lastMove = "";
@@ -832,10 +841,10 @@
   }
 
   // src/define.tsx
-  function Define({ name, texts }) {
+  function Define({ name, texts: texts2 }) {
     return /* @__PURE__ */ a3("details", { class: "define", name: "define", children: [
       /* @__PURE__ */ a3("summary", { "aria-label": filled("what_is", { name }), children: "?" }),
-      /* @__PURE__ */ a3("div", { class: "meaning", children: texts.map((text) => /* @__PURE__ */ a3("p", { children: text })) })
+      /* @__PURE__ */ a3("div", { class: "meaning", children: texts2.map((text) => /* @__PURE__ */ a3("p", { children: text })) })
     ] });
   }
 
@@ -909,6 +918,10 @@
   function valuesOfRow(row) {
     return page.folder ? page.folder.whole.includes(row) ? piece(`sample-${row}`) : void 0 : piece("evidence");
   }
+  function texts(row) {
+    if (page.texts?.rows.includes(row))
+      return piece(page.folder ? `text-${row}` : "texts");
+  }
   function values(key, cell, run = "a") {
     if (run === "b") return page.second ? piece("values_b") : void 0;
     if (!page.folder) return piece("values");
@@ -917,7 +930,7 @@
   }
 
   // src/maps.ts
-  var STEPS = 255, hasMaps = (cell) => page.maps?.cells.includes(cell) ?? !1;
+  var STEPS = 255, scaleOfMaps = () => page.maps ?? page.texts, hasMaps = (cell) => page.maps?.cells.includes(cell) ?? !1;
   function mapOf(row, cell, run = "a") {
     let piece2 = evidence(row, run, cell), sample = piece2?.data.samples[row], place = piece2?.data.cells.indexOf(cell) ?? -1;
     if (!piece2 || !sample || place < 0) return null;
@@ -933,7 +946,7 @@
     return piece2 ? `data:image/jpeg;base64,${piece2.data.images[place]}` : null;
   }
   function paint(canvas, { sample, values: values2 }) {
-    let scale = Math.log(sample.top) / Math.log(page.maps.top), steps2 = Array.from(values2, (value) => Math.round(value * scale));
+    let scale = Math.log(sample.top) / Math.log(scaleOfMaps().top), steps2 = Array.from(values2, (value) => Math.round(value * scale));
     paintSteps(canvas, steps2, sample.columns, sample.rows);
   }
   function paintSteps(canvas, steps2, width, height) {
@@ -944,7 +957,7 @@
     paintSteps(canvas, [...Array(STEPS + 1).keys()], STEPS + 1, 1);
   }
   function ticks() {
-    let { top } = page.maps, inner = [2, 5, 10, 20, 50, 100, 200, 500, 1e3].filter((value) => value < top);
+    let { top } = scaleOfMaps(), inner = [2, 5, 10, 20, 50, 100, 200, 500, 1e3].filter((value) => value < top);
     return [1, ...inner.length > 3 ? inner.filter((value) => /^1/.test(String(value))) : inner, top].map((value) => [value, Math.log(value) / Math.log(top)]);
   }
   function inside({ box, size }) {
@@ -999,7 +1012,7 @@
     return last.of !== of && (last = { of, rows: sorted(filtered(state2), state2) }), last.rows;
   }
   function filtered(state2) {
-    let text = state2.search.trim().toLowerCase(), fits = (row) => (state2.sampleCategory < 0 || samples.category[row] === state2.sampleCategory) && (state2.pair < -1 || samples.state[row] === state2.pair) && ANSWERED[state2.answer](row) && (!text || [samples.question[row], samples.id[row]].some((each) => each?.toLowerCase().includes(text)));
+    let text = state2.search.trim().toLowerCase(), fits = (row) => (state2.sampleCategory < 0 || samples.category[row] === state2.sampleCategory) && (state2.pair < -1 || samples.state[row] === state2.pair) && ANSWERED[state2.answer](row) && (!text || [samples.question[row], samples.id[row], samples.text?.[row]].some((each) => each?.toLowerCase().includes(text)));
     return [...samples.id.keys()].filter(fits);
   }
   function sorted(rows, state2) {
@@ -1020,12 +1033,12 @@
       "lead-b": (row) => column("lead", "b")[row]
     }[sort] ?? ((row) => column(sort)[row]);
   }
-  function placesOf(texts) {
-    let { compare } = new Intl.Collator(void 0, { numeric: !0 }), inOrder = [...new Set(texts)].filter((text) => text !== null).sort(compare), places = /* @__PURE__ */ new Map();
+  function placesOf(texts2) {
+    let { compare } = new Intl.Collator(void 0, { numeric: !0 }), inOrder = [...new Set(texts2)].filter((text) => text !== null).sort(compare), places = /* @__PURE__ */ new Map();
     return inOrder.forEach((text, place) => {
       let before = inOrder[place - 1];
       places.set(text, place > 0 && compare(before, text) === 0 ? places.get(before) : place);
-    }), texts.map((text) => text === null ? NaN : places.get(text));
+    }), texts2.map((text) => text === null ? NaN : places.get(text));
   }
   function once(make) {
     let made;
@@ -1037,7 +1050,7 @@
     return lacks || otherLacks ? Number(lacks) - Number(otherLacks) : sign * (one - other);
   }
   function canSort(name, { measure, cell }) {
-    return name === "lead-b" ? page.second !== null : name === "value-b" ? valuesInB(measure, cell) !== null : !["margin", "lead", "p_yes", "p_options"].includes(name) || column(name).some((value) => value !== null);
+    return name === "lead-b" ? column("lead", "b").some((value) => value !== null) : name === "value-b" ? valuesInB(measure, cell) !== null : !["margin", "lead", "p_yes", "p_options"].includes(name) || column(name).some((value) => value !== null);
   }
   function nameOfAnswer(answer) {
     return { any: words.any, right: words.right, wrong: words.wrong, "a-only": words.a_only, "b-only": words.b_only }[answer];
@@ -1073,8 +1086,10 @@
   function ShownSamples({ state: state2 }) {
     let pair = state2.pair < -1 ? words.any : words[state2.pair < 0 ? page.stateless : page.states[state2.pair]], parts = [
       ["category", state2.sampleCategory < 0 ? words.all : categories[state2.sampleCategory]],
-      ["answered", nameOfAnswer(state2.answer)],
-      [page.opposite ? "state" : "answer", pair],
+      ...page.scored ? [
+        ["answered", nameOfAnswer(state2.answer)],
+        [page.opposite ? "state" : "answer", pair]
+      ] : [],
       ["sort", nameOfSort(state2.sort, state2) + (state2.sort === "first" ? "" : words.comma + words[state2.falling ? "falling" : "rising"])]
     ];
     return state2.search && parts.push(["search", state2.search]), page.maps && parts.push(["overlay", state2.overlay ? headName(state2.cell) : "–"]), /* @__PURE__ */ a3(Printed, { parts });
@@ -1248,11 +1263,12 @@
   function Right({ right }) {
     return right === null ? null : /* @__PURE__ */ a3("span", { class: `tag ${right ? "right" : "wrong"}`, children: right ? words.right : words.wrong });
   }
+  var saidBy = (row) => (samples.text ?? samples.prediction)[row], nameOfSaid = () => samples.text ? "text_of_model" : "prediction";
   function SaidByB({ row }) {
     let { second } = page;
     return !second || !inB(row) ? null : /* @__PURE__ */ a3("p", { class: "of-other", children: [
       `B${words.colon}`,
-      /* @__PURE__ */ a3("bdi", { children: second.prediction[row] ?? "–" }),
+      /* @__PURE__ */ a3("bdi", { children: (second.text ?? second.prediction)[row] ?? "–" }),
       " ",
       /* @__PURE__ */ a3(Right, { right: second.right[row] })
     ] });
@@ -1263,14 +1279,18 @@
     return /* @__PURE__ */ a3($, { children: [
       /* @__PURE__ */ a3("p", { class: "question", children: onOpen ? /* @__PURE__ */ a3(Link, { text: question, onClick: onOpen }) : question }),
       /* @__PURE__ */ a3("p", { children: [
-        words.answer,
+        page.scored && /* @__PURE__ */ a3($, { children: [
+          words.answer,
+          words.colon,
+          /* @__PURE__ */ a3("bdi", { children: samples.answer[row] ?? "–" }),
+          " · "
+        ] }),
+        words[nameOfSaid()],
         words.colon,
-        /* @__PURE__ */ a3("bdi", { children: samples.answer[row] ?? "–" }),
-        ` · ${words.prediction}${words.colon}`,
-        /* @__PURE__ */ a3("bdi", { children: samples.prediction[row] ?? "–" })
+        /* @__PURE__ */ a3("bdi", { children: saidBy(row) ?? "–" })
       ] }),
-      /* @__PURE__ */ a3("p", { class: "numbers-of-sample", children: numbers.join(" · ") }),
-      /* @__PURE__ */ a3("p", { children: [
+      numbers.length > 0 && /* @__PURE__ */ a3("p", { class: "numbers-of-sample", children: numbers.join(" · ") }),
+      page.scored && /* @__PURE__ */ a3("p", { children: [
         /* @__PURE__ */ a3(Right, { right: samples.right[row] }),
         stateOf(row) !== "right" && /* @__PURE__ */ a3("span", { class: "tag", children: words[stateOf(row)] })
       ] }),
@@ -1290,23 +1310,61 @@
     return /* @__PURE__ */ a3("div", { role: "alert", class: "missing", children: names2.length > 0 && /* @__PURE__ */ a3("p", { class: "note", children: filled("missing_pieces", { names: shown.join(words.comma) }) }) });
   }
 
+  // src/texts.ts
+  var ONE = 65535, COLOURS = 256;
+  function textOf2(row) {
+    let piece2 = texts(row), own = piece2?.data.samples[row];
+    return piece2 && own ? { piece: piece2, own } : null;
+  }
+  var tokensOf = (row) => textOf2(row)?.own.pieces ?? null, hasMasses = (cell) => page.texts?.cells.includes(cell) ?? !1, hasStepMaps = (row) => page.texts?.mapped_rows.includes(row) ?? !1, stepsOf = (row) => Math.ceil((samples.n_generated?.[row] ?? 0) / page.texts.every);
+  function placeOf(step) {
+    let { every } = page.texts;
+    return step >= 0 && step % every === 0 ? step / every : null;
+  }
+  function massAt(row, step, cell) {
+    let found = textOf2(row), place = placeOf(step);
+    if (!found || place === null || place >= stepsOf(row)) return NaN;
+    if (cell === null) return found.piece.array("means")[found.own.means + place];
+    let head = found.piece.data.cells.indexOf(cell);
+    return head < 0 ? NaN : found.piece.array("masses")[found.own.masses + head * stepsOf(row) + place] / ONE;
+  }
+  function mapAt(row, step, cell) {
+    let found = textOf2(row), sample = found?.own.maps, head = found?.piece.data.mapped.indexOf(cell) ?? -1, place = placeOf(step);
+    if (!found || !sample || head < 0 || place === null || place >= stepsOf(row)) return null;
+    let number = head * stepsOf(row) + place, patches = sample.rows * sample.columns, first = sample.maps + number * patches;
+    return {
+      sample,
+      values: found.piece.array("maps").subarray(first, first + patches),
+      mass: found.piece.array("masses_of_maps")[sample.masses + number]
+    };
+  }
+  function endOfScale(cell, all) {
+    let { highest } = page.texts;
+    return (all ? Math.max(...highest) : highest[cell === null ? 0 : 1 + cell]) || 1;
+  }
+  function shadeOf(mass, end) {
+    let step = Math.round(Math.min(1, mass / end) * (COLOURS - 1)), [red, green, blue, white] = array("token_colours").subarray(4 * step, 4 * step + 4);
+    return { background: `rgb(${red} ${green} ${blue})`, color: white ? "#fff" : "#000" };
+  }
+  var numberOfTexts = () => samples.text?.filter((text) => text !== null).length ?? 0, numberOfHeads = () => page.texts?.there ?? cells;
+
   // src/picture.tsx
-  var HIGHEST = 220, hasImage = (row) => samples.picture[row] !== null;
-  function Picture({ row, cell, height = HIGHEST, run = "a" }) {
+  var HIGHEST = 220, MASS_OF_STEP = "G2V", hasImage = (row) => samples.picture[row] !== null, foundMap = (row, cell, run, step) => cell === null ? null : step < 0 ? mapOf(row, cell, run) : mapAt(row, step, cell);
+  function Picture({ row, cell, height = HIGHEST, run = "a", step = -1 }) {
     if (!hasImage(row))
       return page.images ? /* @__PURE__ */ a3("div", { class: "nothing", children: words.no_image }) : /* @__PURE__ */ a3("div", {});
-    let found = cell === null ? null : mapOf(row, cell, run), number = samples.images[row], alt = `${words.image_of} ${samples.question[row] ?? samples.id[row]}`;
+    let found = foundMap(row, cell, run, step), number = samples.images[row], mass = step < 0 ? nameOfMass() : MASS_OF_STEP, alt = `${words.image_of} ${samples.question[row] ?? samples.id[row]}`;
     return /* @__PURE__ */ a3("div", { class: "picture", children: [
-      /* @__PURE__ */ a3(Framed, { row, cell, height, alt, run }),
-      found && /* @__PURE__ */ a3("p", { class: "small mass", children: filled("mass_here", { head: shortName(cell), mass: nameOfMass(), value: digits(found.mass, 3) }) }),
+      /* @__PURE__ */ a3(Framed, { row, cell, height, alt, run, step }),
+      found && /* @__PURE__ */ a3("p", { class: "small mass", children: filled("mass_here", { head: shortName(cell), mass, value: digits(found.mass, 3) }) }),
       number > 1 && /* @__PURE__ */ a3("p", { class: "small", children: filled("first_of", { number }) })
     ] });
   }
   function tellRatio({ currentTarget: image }) {
     image.parentElement.style.setProperty("--ratio", String(image.naturalWidth / image.naturalHeight));
   }
-  function Framed({ row, cell, height = HIGHEST, alt, run = "a" }) {
-    let found = cell === null ? null : mapOf(row, cell, run), image = /* @__PURE__ */ a3("img", { src: imageSource(row) ?? void 0, alt, onLoad: tellRatio });
+  function Framed({ row, cell, height = HIGHEST, alt, run = "a", step = -1 }) {
+    let found = foundMap(row, cell, run, step), image = /* @__PURE__ */ a3("img", { src: imageSource(row) ?? void 0, alt, onLoad: tellRatio });
     return found ? /* @__PURE__ */ a3(Overlaid, { found, height, children: image }) : /* @__PURE__ */ a3("div", { class: "frame", children: image });
   }
   function placed(found, [x0, y0, x1, y1]) {
@@ -1321,7 +1379,7 @@
   function Overlaid({ found, height, children }) {
     let canvas = T2(null), { sample } = found, drawn2 = extent(sample), ratio = drawn2.width * sample.size[0] / (drawn2.height * sample.size[1]);
     return F2(() => paint(canvas.current, found)), /* @__PURE__ */ a3("div", { class: "frame read", style: { aspectRatio: String(ratio), maxWidth: `${height * ratio}px` }, children: [
-      /* @__PURE__ */ a3("div", { class: "ground", style: placed(found, [0, 0, 1, 1]), children: /* @__PURE__ */ a3("div", { style: { opacity: 1 - page.maps.pale }, children }) }),
+      /* @__PURE__ */ a3("div", { class: "ground", style: placed(found, [0, 0, 1, 1]), children: /* @__PURE__ */ a3("div", { style: { opacity: 1 - scaleOfMaps().pale }, children }) }),
       /* @__PURE__ */ a3("canvas", { ref: canvas, width: sample.columns, height: sample.rows, style: placed(found, sample.box) }),
       /* @__PURE__ */ a3(Marks, { found })
     ] });
@@ -1343,6 +1401,161 @@
         /* @__PURE__ */ a3("canvas", { ref: canvas, width: 256, height: 1 }),
         ticks().map(([value, place]) => /* @__PURE__ */ a3("span", { class: "tick", style: { left: `${100 * place}%` }, children: value }))
       ] })
+    ] });
+  }
+
+  // src/prompt.tsx
+  var ROLES = ["bos", "system", "user", "image", "question"], LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+  function textOf3(row, role) {
+    let { template, wording } = page.prompt;
+    return role === "system" ? wording?.system ?? (template ? filled("system_of_template", { template }) : "") : role === "image" ? samples.image[row] ?? "" : role === "question" ? asked2(row) : "";
+  }
+  function asked2(row) {
+    let { suffix, wording } = page.prompt;
+    if (wording) return wording.template;
+    let options = (samples.options?.[row] ?? []).map((option, place) => `${LETTERS[place]}. ${option}`), text = [samples.hint?.[row], samples.question[row], ...options].filter(Boolean).join(`
+`), end = suffix ?? "";
+    return text.trimEnd().endsWith(end.trim()) ? text : text + end;
+  }
+  function Prompt({ row }) {
+    let { tokens, wording } = page.prompt;
+    return tokens ? /* @__PURE__ */ a3("details", { class: "prompt", id: "prompt", children: [
+      /* @__PURE__ */ a3("summary", { children: words.whole_prompt }),
+      /* @__PURE__ */ a3("dl", { children: ROLES.filter((role) => tokens[role][row]).map((role) => /* @__PURE__ */ a3($, { children: [
+        /* @__PURE__ */ a3("dt", { children: [
+          words[`role ${role}`],
+          " ",
+          /* @__PURE__ */ a3("span", { class: "small", children: filled("tokens_of_role", { number: digits(tokens[role][row], 0) }) })
+        ] }),
+        /* @__PURE__ */ a3("dd", { "data-role": role, children: /* @__PURE__ */ a3("bdi", { children: textOf3(row, role) }) })
+      ] })) }),
+      /* @__PURE__ */ a3("p", { class: "small", children: wording ? filled("prompt_of_wording", { name: wording.name }) : words.prompt_kept })
+    ] }) : null;
+  }
+
+  // src/written.tsx
+  var KEYS = {
+    ArrowLeft: (place) => place - 1,
+    ArrowRight: (place) => place + 1,
+    Home: () => 0,
+    End: (_3, last2) => last2
+  }, TICKS = [0, 0.25, 0.5, 0.75, 1], LETTERS2 = 30, shownHead = ({ tokens, cell }) => tokens === "head" && hasMasses(cell) ? cell : null;
+  function nameOfToken(row, step) {
+    let text = (tokensOf(row)?.[step] ?? "").trim().replaceAll(`
+`, "↵");
+    return text.length > LETTERS2 ? `${text.slice(0, LETTERS2)}…` : text || words.special_token;
+  }
+  function Written({ state: state2 }) {
+    let row = state2.sample, text = samples.text?.[row] ?? null;
+    if (text === null) return null;
+    let pieces = tokensOf(row), { shown, number } = { shown: page.texts?.rows.length ?? 0, number: numberOfTexts() }, here2 = page.texts?.rows.includes(row) ?? !1;
+    return /* @__PURE__ */ a3("section", { class: "written", "aria-labelledby": "written-title", children: [
+      /* @__PURE__ */ a3("h3", { id: "written-title", children: words.wrote }),
+      pieces ? /* @__PURE__ */ a3(Tokens, { pieces, state: state2 }) : /* @__PURE__ */ a3("p", { class: "plain-text", children: text }),
+      page.texts && !here2 && /* @__PURE__ */ a3("p", { class: "small", children: filled("no_tokens_here", { shown, number }) })
+    ] });
+  }
+  function Tokens({ pieces, state: state2 }) {
+    let { sample: row, step, cell } = state2, place = T2(null), { every, cells: cells2 } = page.texts, head = shownHead(state2), end = endOfScale(head, state2.tokenScale === "all"), press = (event) => {
+      let move = KEYS[event.key], at = [...place.current.children].indexOf(event.target.closest("button"));
+      if (!move || at < 0) return;
+      event.preventDefault(), event.stopPropagation();
+      let next = Math.max(0, Math.min(pieces.length - 1, move(at, pieces.length - 1)));
+      place.current.children[next].focus(), go({ step: next }, "step");
+    };
+    return /* @__PURE__ */ a3($, { children: [
+      state2.tokens === "head" && head === null && /* @__PURE__ */ a3("p", { class: "note", id: "no-masses", children: [
+        filled("by_mean_instead", { head: shortName(cell), number: numberOfHeads() }),
+        cells2.map((each) => /* @__PURE__ */ a3($, { children: [
+          /* @__PURE__ */ a3(Link, { text: shortName(each), onClick: () => go({ cell: each }) }),
+          " "
+        ] }))
+      ] }),
+      /* @__PURE__ */ a3("div", { class: "tokens", id: "tokens", role: "group", "aria-labelledby": "written-title", ref: place, onKeyDown: press, children: pieces.map((_3, each) => /* @__PURE__ */ a3(Token, { step: each, state: state2, head, end, first: each === Math.max(step, 0) }, each)) }),
+      /* @__PURE__ */ a3("p", { class: "small", children: filled("ends", { end: words[`ended_${samples.ended?.[row] ?? "stop"}`] }) }),
+      /* @__PURE__ */ a3(ScaleOfTokens, { end }),
+      /* @__PURE__ */ a3("div", { class: "controls", children: [
+        /* @__PURE__ */ a3(
+          Select,
+          {
+            id: "tokens-by",
+            label: "tokens_by",
+            value: state2.tokens,
+            choices: [
+              ["head", filled("by_head", { head: shortName(cell) })],
+              ["mean", filled("by_mean", { number: numberOfHeads() })]
+            ],
+            onChoose: (value) => go({ tokens: value })
+          }
+        ),
+        /* @__PURE__ */ a3(
+          Select,
+          {
+            id: "tokens-scale",
+            label: "scale_ends",
+            value: state2.tokenScale,
+            choices: [
+              ["all", words.end_all],
+              ["own", words.end_own]
+            ],
+            onChoose: (value) => go({ tokenScale: value })
+          }
+        )
+      ] }),
+      /* @__PURE__ */ a3("p", { class: "definition", children: [
+        words.tokens_help,
+        every > 1 && ` ${filled("tokens_every", { every })}`
+      ] })
+    ] });
+  }
+  function Token({ step, state: { sample: row, step: chosen }, head, end, first }) {
+    let text = tokensOf(row)[step], mass = massAt(row, step, head), known = !Number.isNaN(mass), values2 = { text: nameOfToken(row, step), step, value: digits(mass, 3) }, label = filled(known ? "token_of" : "token_without", values2);
+    return /* @__PURE__ */ a3($, { children: /* @__PURE__ */ a3(
+      "button",
+      {
+        type: "button",
+        class: `token${/^\s/.test(text) ? " apart" : ""}`,
+        "data-step": step,
+        tabIndex: first ? 0 : -1,
+        "aria-label": label,
+        title: label,
+        "aria-pressed": step === chosen,
+        style: known ? shadeOf(mass, end) : {},
+        onClick: () => go({ step: step === chosen ? -1 : step }),
+        children: text.trim() ? text.trim() : text.includes(`
+`) ? "↵" : "·"
+      }
+    ) });
+  }
+  function ScaleOfTokens({ end }) {
+    let colours = Array.from({ length: 9 }, (_3, place) => shadeOf(end * place / 8, end).background);
+    return /* @__PURE__ */ a3("div", { class: "scale", id: "scale-of-tokens", children: [
+      /* @__PURE__ */ a3("span", { children: words.scale_of_tokens }),
+      /* @__PURE__ */ a3("div", { class: "bar", children: [
+        /* @__PURE__ */ a3("div", { class: "gradient", style: { background: `linear-gradient(to right, ${colours.join(", ")})` } }),
+        TICKS.map((share2) => /* @__PURE__ */ a3("span", { class: "tick", style: { left: `${100 * share2}%` }, children: Number((share2 * end).toPrecision(2)) }))
+      ] })
+    ] });
+  }
+  function OfStep({ state: state2 }) {
+    let { sample: row, step, cell } = state2, head = shownHead(state2), mass = massAt(row, step, head), said = head === null ? "step_mean" : "step_mass", { mapped, mapped_there, mapped_rows } = page.texts;
+    return /* @__PURE__ */ a3("div", { id: "of-step", "aria-live": "polite", children: [
+      /* @__PURE__ */ a3("p", { children: [
+        /* @__PURE__ */ a3("b", { children: filled("step_shown", { step, text: nameOfToken(row, step) }) }),
+        " ",
+        /* @__PURE__ */ a3("button", { type: "button", id: "to-prompt", onClick: () => go({ step: -1 }), children: words.to_prompt })
+      ] }),
+      /* @__PURE__ */ a3("p", { class: "small", children: [
+        filled(said, { head: shortName(cell), number: numberOfHeads(), step, value: digits(mass, 3) }),
+        words.stop
+      ] }),
+      Number.isNaN(mass) ? null : mapped_there ? hasStepMaps(row) ? !mapped.includes(cell) && /* @__PURE__ */ a3("p", { class: "small", children: [
+        filled("step_map_of_others", { head: shortName(cell) }),
+        mapped.map((each) => /* @__PURE__ */ a3($, { children: [
+          /* @__PURE__ */ a3(Link, { text: shortName(each), onClick: () => go({ cell: each }) }),
+          " "
+        ] }))
+      ] }) : /* @__PURE__ */ a3("p", { class: "small", children: filled("no_step_map_here", { shown: mapped_rows.length, number: numberOfTexts() }) }) : /* @__PURE__ */ a3("p", { class: "small", id: "no-step-maps", children: words.no_step_maps })
     ] });
   }
 
@@ -1381,18 +1594,24 @@
             /* @__PURE__ */ a3("button", { type: "button", id: "drawer-close", onClick: close, children: words.close }),
             /* @__PURE__ */ a3("span", { class: "small", children: words.drawer_keys })
           ] }),
-          /* @__PURE__ */ a3("div", { class: "split", children: [
-            /* @__PURE__ */ a3("div", { class: page.second ? "both" : "", children: [
-              /* @__PURE__ */ a3("div", { children: [
-                page.second && /* @__PURE__ */ a3("h3", { children: "A" }),
-                /* @__PURE__ */ a3(Picture, { row: state2.sample, cell: state2.overlay ? state2.cell : null, height: LARGE }),
-                /* @__PURE__ */ a3("p", { class: "small", children: /* @__PURE__ */ a3(OfHead, { state: state2 }) })
+          /* @__PURE__ */ a3("div", { class: `split sides${samples.text?.[state2.sample] ? " with-text" : ""}`, children: [
+            /* @__PURE__ */ a3("div", { children: [
+              /* @__PURE__ */ a3("div", { class: page.second ? "both" : "", children: [
+                /* @__PURE__ */ a3("div", { children: [
+                  page.second && /* @__PURE__ */ a3("h3", { children: "A" }),
+                  /* @__PURE__ */ a3(Picture, { row: state2.sample, cell: state2.overlay ? state2.cell : null, height: LARGE, step: state2.step }),
+                  state2.step < 0 ? /* @__PURE__ */ a3("p", { class: "small", children: /* @__PURE__ */ a3(OfHead, { state: state2 }) }) : /* @__PURE__ */ a3(OfStep, { state: state2 })
+                ] }),
+                page.second && /* @__PURE__ */ a3(InB, { state: state2 })
               ] }),
-              page.second && /* @__PURE__ */ a3(InB, { state: state2 })
+              (page.maps || hasStepMaps(state2.sample)) && state2.overlay && /* @__PURE__ */ a3(Scale, { id: "drawer-scale" })
             ] }),
-            /* @__PURE__ */ a3("div", { class: "text", children: /* @__PURE__ */ a3(Said, { row: state2.sample }) })
+            /* @__PURE__ */ a3("div", { class: "text", children: [
+              /* @__PURE__ */ a3(Said, { row: state2.sample }),
+              /* @__PURE__ */ a3(Prompt, { row: state2.sample })
+            ] }),
+            /* @__PURE__ */ a3("div", { class: "text", children: /* @__PURE__ */ a3(Written, { state: state2 }) })
           ] }),
-          page.maps && state2.overlay && /* @__PURE__ */ a3(Scale, { id: "drawer-scale" }),
           /* @__PURE__ */ a3(Layer, { state: state2 })
         ] })
       }
@@ -1402,12 +1621,13 @@
     let measure = measureOf(state2.measure), value = knownValues(state2.measure, state2.cell)(state2.sample), on = value === void 0 ? words.value_elsewhere : written(measure, value), all = written(measure, mean(state2.measure, state2.cell, 0));
     return /* @__PURE__ */ a3($, { children: filled("head_on_sample", { head: headName(state2.cell), measure: measure.label, value: on, mean: all }) });
   }
-  function InB({ state: { sample, cell, measure, overlay } }) {
+  function InB({ state: { sample, cell, measure, overlay, step } }) {
     let { second } = page, key = measureOf(measure), value = valuesInB(measure, cell)?.(sample) ?? NaN, mapped = overlay && mapOf(sample, cell, "b") !== null, mass = massOf(sample, cell, "b");
     return /* @__PURE__ */ a3("div", { id: "drawer-b", children: [
       /* @__PURE__ */ a3("h3", { children: "B" }),
       inB(sample) ? sameShape() ? /* @__PURE__ */ a3($, { children: [
         mapped && /* @__PURE__ */ a3(Picture, { row: sample, cell, height: LARGE, run: "b" }),
+        step >= 0 && /* @__PURE__ */ a3("p", { class: "small", children: words.prompt_of_b }),
         overlay && !mapped && /* @__PURE__ */ a3("p", { class: "small", children: [
           words.no_map_in_b,
           " ",
@@ -1419,10 +1639,10 @@
     ] });
   }
   function Layer({ state: state2 }) {
-    let layer = Math.floor(state2.cell / heads), cells2 = Array.from({ length: heads }, (_3, head) => layer * heads + head), shown = cells2.filter((cell) => mapOf(state2.sample, cell)).length;
+    let layer = Math.floor(state2.cell / heads), cells2 = Array.from({ length: heads }, (_3, head) => layer * heads + head), { sample, step } = state2, shown = cells2.filter((cell) => step < 0 ? mapOf(sample, cell) : mapAt(sample, step, cell)).length;
     return /* @__PURE__ */ a3($, { children: [
       /* @__PURE__ */ a3("div", { class: "controls", children: [
-        /* @__PURE__ */ a3("h3", { children: words.heads_of_layer }),
+        /* @__PURE__ */ a3("h3", { children: step < 0 ? words.heads_of_layer : filled("heads_of_layer_at", { step }) }),
         /* @__PURE__ */ a3(
           Select,
           {
@@ -1439,9 +1659,9 @@
     ] });
   }
   function Tile({ cell, state: state2 }) {
-    let row = state2.sample, mass = massOf(row, cell), said = mass === void 0 ? filled("mass_elsewhere", { mass: nameOfMass() }) : `${nameOfMass()} ${digits(mass, 3)}`;
+    let { sample: row, step } = state2, [mass, name] = step < 0 ? [massOf(row, cell) ?? NaN, nameOfMass()] : [massAt(row, step, cell), MASS_OF_STEP], said = Number.isNaN(mass) ? filled("mass_elsewhere", { mass: name }) : `${name} ${digits(mass, 3)}`, mapped = step < 0 ? mapOf(row, cell) : mapAt(row, step, cell);
     return /* @__PURE__ */ a3("li", { children: /* @__PURE__ */ a3("button", { type: "button", "data-cell": cell, "aria-pressed": cell === state2.cell, onClick: () => go({ cell }), children: [
-      mapOf(row, cell) && /* @__PURE__ */ a3(Framed, { row, cell, height: SMALL, alt: "" }),
+      mapped && /* @__PURE__ */ a3(Framed, { row, cell, height: SMALL, alt: "", step }),
       /* @__PURE__ */ a3("b", { children: shortName(cell) }),
       /* @__PURE__ */ a3("span", { class: "small", children: said })
     ] }) });
@@ -1864,32 +2084,32 @@
   // src/table.tsx
   var numberOf = (name) => (row) => digits(column(name)[row], 3);
   function columnsOf(state2, values2) {
-    let { second } = page, measure = measureOf(state2.measure), open = (row) => /* @__PURE__ */ a3(Link, { text: samples.question[row] ?? samples.id[row], onClick: () => go({ sample: row }) }), inB2 = valuesInB(state2.measure, state2.cell), value = (row) => written(measure, values2(row) ?? NaN), prediction = (texts, right) => (row) => /* @__PURE__ */ a3($, { children: [
-      /* @__PURE__ */ a3("bdi", { children: texts[row] ?? "–" }),
+    let { second } = page, measure = measureOf(state2.measure), open = (row) => /* @__PURE__ */ a3(Link, { text: samples.question[row] ?? samples.id[row], onClick: () => go({ sample: row }) }), inB2 = valuesInB(state2.measure, state2.cell), value = (row) => written(measure, values2(row) ?? NaN), prediction = (texts3, right) => (row) => /* @__PURE__ */ a3($, { children: [
+      /* @__PURE__ */ a3("bdi", { children: texts3[row] ?? "–" }),
       " ",
       /* @__PURE__ */ a3(Right, { right: right[row] })
-    ] }), shown = [
+    ] }), all = [
       ["question", open],
       ["category", categoryOf],
       ["answer", (row) => samples.answer[row] ?? "–"],
-      ["prediction", prediction(samples.prediction, samples.right)],
+      ["prediction", prediction(samples.text ?? samples.prediction, samples.right)],
       ["state", (row) => words[stateOf(row)]],
       ["value", value],
       ["margin", numberOf("margin")],
       ["lead", numberOf("lead")],
       ["p_yes", numberOf("p_yes")],
       ["p_options", numberOf("p_options")]
-    ].filter(([name]) => ["answer", "prediction", "state"].includes(name) || canSort(name, state2));
+    ], texts2 = page.scored ? ["answer", "prediction", "state"] : ["prediction"], known = ([name]) => name in UNSORTED ? texts2.includes(name) : canSort(name, state2), shown = all.filter(known);
     if (!second) return shown;
     let ofB = [
-      ["prediction-b", prediction(second.prediction, second.right)],
+      ["prediction-b", prediction(second.text ?? second.prediction, second.right)],
       ["lead-b", (row) => digits(column("lead", "b")[row], 3)]
     ];
-    return [...shown, ...ofB, ...inB2 ? [["value-b", (row) => written(measure, inB2(row))]] : []];
+    return [...shown, ...ofB.filter(([name]) => name in UNSORTED || canSort(name, state2)), ...inB2 ? [["value-b", (row) => written(measure, inB2(row))]] : []];
   }
   var TEXTS = ["question", "category", "answer", "prediction", "state", "prediction-b"], UNSORTED = {
     answer: () => words.answer,
-    prediction: () => words.prediction,
+    prediction: () => words[nameOfSaid()],
     state: () => words[page.opposite ? "state" : "scored"],
     "prediction-b": () => `B${words.colon}${words.prediction}`
   };
@@ -1921,7 +2141,7 @@
     return /* @__PURE__ */ a3($, { children: [
       /* @__PURE__ */ a3(ShownSamples, { state: state2 }),
       /* @__PURE__ */ a3(Filters, { state: state2 }),
-      /* @__PURE__ */ a3("p", { class: "definition", children: words[page.opposite ? "pairs_help" : "states_help"] }),
+      page.scored && /* @__PURE__ */ a3("p", { class: "definition", children: words[page.opposite ? "pairs_help" : "states_help"] }),
       page.maps && /* @__PURE__ */ a3(NoMap, { state: state2 }),
       page.maps && state2.overlay && /* @__PURE__ */ a3(Scale, { id: "scale" }),
       /* @__PURE__ */ a3("p", { id: "found", "aria-live": "polite", children: rows.length ? counted("found", rows.length) : words.none_found }),
@@ -1948,30 +2168,7 @@
           onChoose: (value) => filter({ sampleCategory: Number(value) })
         }
       ),
-      /* @__PURE__ */ a3(
-        Select,
-        {
-          id: "sample-answer",
-          label: "answered",
-          value: state2.answer,
-          choices: ANSWERS.slice(0, page.second ? void 0 : 3).map((name) => [name, nameOfAnswer(name)]),
-          onChoose: (value) => filter({ answer: value })
-        }
-      ),
-      /* @__PURE__ */ a3(
-        Select,
-        {
-          id: "sample-state",
-          label: page.opposite ? "state" : "answer",
-          value: state2.pair,
-          choices: [
-            [-2, words.any],
-            ...page.states.map((name, place) => [place, words[name]]),
-            [-1, words[page.stateless]]
-          ],
-          onChoose: (value) => filter({ pair: Number(value) })
-        }
-      ),
+      page.scored && /* @__PURE__ */ a3(Answered, { state: state2, filter }),
       /* @__PURE__ */ a3("label", { for: "search", children: [
         words.search,
         " ",
@@ -2014,6 +2211,34 @@
         words.colon,
         /* @__PURE__ */ a3("b", { id: "overlay-head", children: shortName(state2.cell) })
       ] })
+    ] });
+  }
+  function Answered({ state: state2, filter }) {
+    return /* @__PURE__ */ a3($, { children: [
+      /* @__PURE__ */ a3(
+        Select,
+        {
+          id: "sample-answer",
+          label: "answered",
+          value: state2.answer,
+          choices: ANSWERS.slice(0, page.second ? void 0 : 3).map((name) => [name, nameOfAnswer(name)]),
+          onChoose: (value) => filter({ answer: value })
+        }
+      ),
+      /* @__PURE__ */ a3(
+        Select,
+        {
+          id: "sample-state",
+          label: page.opposite ? "state" : "answer",
+          value: state2.pair,
+          choices: [
+            [-2, words.any],
+            ...page.states.map((name, place) => [place, words[name]]),
+            [-1, words[page.stateless]]
+          ],
+          onChoose: (value) => filter({ pair: Number(value) })
+        }
+      )
     ] });
   }
   function SortedBy({ state: state2 }) {

@@ -172,7 +172,7 @@ def test_every_text_is_used():
     files = [*(ROOT / "analyze" / "report").rglob("*.py"), *(ROOT / "analyze" / "report" / "templates").glob("*.[hj]*")]
     code = "\n".join(file.read_text(encoding="utf-8") for file in files)
     built = ("define_", "panel_", "of_", "role ", "kind ", "warn_", "images_", "total_", "accuracy_", "answer_",
-             "highest_", "lowest_", "tokens ", "done ")  # fmt: skip
+             "highest_", "lowest_", "tokens ", "done ", "ended_", "command_", "interval_")  # fmt: skip
     named = {*SETTINGS, *SESSION, *STATES, *CHOICE_STATES, "heads_cut", "layers_cut"}
     unused = [name for name in all_texts() if not name.startswith(built) and name not in named
               and not re.search(f"[\"']{re.escape(name.removesuffix('_one'))}[\"']", code)
@@ -280,6 +280,7 @@ def test_the_same_run_gives_the_same_page(run, page, tmp_path):
 # Names of columns, models, commands and flags, and terms that the texts gloss; all else in a Chinese page is Chinese
 NAMES = re.compile(
     r"\b(Home|End|Esc|SVG|PNG|CSV|dpi|nat|"
+    r"validate|report|HEAD|"
     r"headflow|MME|softmax|JavaScript|Spearman-Brown|extract|knock-out RUN|BOS|SYS|USER|[XTVQADYB]|[XTVQAD]2[A-Z]+|"
     r"[tvqa]2[vt]|[Yy]es|[Nn]o|logit|[Mm]argin|mass|looking|contributing|mattering|OCR|up|run|other|heads_edge)\b"
     r"|--[\w-]+( all)?|\{\w+\}",

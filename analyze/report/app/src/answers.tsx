@@ -11,6 +11,10 @@ export function Right({ right }: { right: 0 | 1 | null }) {
   return <span class={`tag ${right ? "right" : "wrong"}`}>{right ? words.right : words.wrong}</span>;
 }
 
+// What the model said: its text where it wrote one, else the first token; and how that is called
+export const saidBy = (row: number) => (samples.text ?? samples.prediction)[row];
+export const nameOfSaid = () => (samples.text ? "text_of_model" : "prediction");
+
 // What B answers
 export function SaidByB({ row }: { row: number }) {
   const { second } = page;
@@ -18,7 +22,7 @@ export function SaidByB({ row }: { row: number }) {
   return (
     <p class="of-other">
       {`B${words.colon}`}
-      <bdi>{second.prediction[row] ?? "–"}</bdi> <Right right={second.right[row]} />
+      <bdi>{(second.text ?? second.prediction)[row] ?? "–"}</bdi> <Right right={second.right[row]} />
     </p>
   );
 }
@@ -34,17 +38,25 @@ export function Said({ row, onOpen }: { row: number; onOpen?: () => void }) {
     <>
       <p class="question">{onOpen ? <Link text={question} onClick={onOpen} /> : question}</p>
       <p>
-        {words.answer}
+        {page.scored && (
+          <>
+            {words.answer}
+            {words.colon}
+            <bdi>{samples.answer[row] ?? "–"}</bdi>
+            {" · "}
+          </>
+        )}
+        {words[nameOfSaid()]}
         {words.colon}
-        <bdi>{samples.answer[row] ?? "–"}</bdi>
-        {` · ${words.prediction}${words.colon}`}
-        <bdi>{samples.prediction[row] ?? "–"}</bdi>
+        <bdi>{saidBy(row) ?? "–"}</bdi>
       </p>
-      <p class="numbers-of-sample">{numbers.join(" · ")}</p>
-      <p>
-        <Right right={samples.right[row]} />
-        {stateOf(row) !== "right" && <span class="tag">{words[stateOf(row)]}</span>}
-      </p>
+      {numbers.length > 0 && <p class="numbers-of-sample">{numbers.join(" · ")}</p>}
+      {page.scored && (
+        <p>
+          <Right right={samples.right[row]} />
+          {stateOf(row) !== "right" && <span class="tag">{words[stateOf(row)]}</span>}
+        </p>
+      )}
       {onOpen && <SaidByB row={row} />}
       <p class="small">
         <bdi>{categoryOf(row)}</bdi> · <bdi>{samples.id[row]}</bdi>

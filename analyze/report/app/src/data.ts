@@ -38,7 +38,13 @@ export interface Samples {
   answer: Maybe<string>[];
   prediction: Maybe<string>[];
   picture: Maybe<number>[];
+  image: Maybe<string>[];
   images: number[];
+  hint?: Maybe<string>[];
+  options?: Maybe<string[]>[]; // of questions that have their own
+  text?: Maybe<string>[]; // what was written, with how many tokens, and how it ended
+  n_generated?: number[];
+  ended?: Maybe<"stop" | "length">[];
 }
 
 export interface Flow {
@@ -82,6 +88,46 @@ export interface MapsOfSample {
   masses: number;
 }
 
+// The texts of a run: the heads whose masses of steps the page has, of all that have some; those whose maps of steps it
+// has, of all that have some; the rows of both; how far apart the steps with rows are; the highest mass, of the mean over
+// heads and of each head; and the scale of maps
+export interface Texts {
+  cells: number[];
+  there: number;
+  mapped: number[];
+  mapped_there: number;
+  rows: number[];
+  mapped_rows: number[];
+  every: number;
+  highest: number[];
+  top: number;
+  pale: number;
+}
+
+// A text: its tokens, where its values begin in the arrays of its piece, and its maps
+export interface TextOfSample {
+  pieces: string[];
+  means: number;
+  masses: number;
+  maps?: MapsOfSample;
+}
+
+// A piece with texts by row: the arrays `means` [steps], `masses` uint16 [cells, steps], `maps` [mapped, steps, patches]
+// and `masses_of_maps` [mapped, steps]
+export interface TextsPiece {
+  cells: number[];
+  mapped: number[];
+  samples: Record<number, TextOfSample>;
+}
+
+// How questions are asked: the conversation template, and a suffix, or a wording; how many tokens each role has, by row
+export interface Prompt {
+  template: Maybe<string>;
+  suffix: Maybe<string>;
+  wording: Maybe<{ name: string; template: string; system: Maybe<string> }>;
+  tokens: Maybe<Record<"bos" | "system" | "user" | "image" | "question", number[]>>;
+}
+
 export type Run = "a" | "b"; // the run, and the one that it is compared with
 
 // What stands for the lowest and the highest of values in 16 bits: 0 and 65534; 65535 is none
@@ -120,6 +166,7 @@ export interface Second {
   values: Record<string, number[]>;
   right: Maybe<0 | 1>[];
   prediction: Maybe<string>[];
+  text?: Maybe<string>[];
 }
 
 export type Spec = Record<string, unknown>;
@@ -138,12 +185,15 @@ export interface Page {
   beside: Maybe<Beside>;
   columns: [name: string, label: string][]; // of the charts of both runs
   samples: Samples;
+  prompt: Prompt;
+  scored: boolean; // whether any question has a right answer
   states: string[];
   stateless: string;
   opposite: boolean;
   numbers: Record<string, string>;
   images: number; // how many are in the page
   maps: Maybe<Maps>;
+  texts: Maybe<Texts>; // null in a run without rows of steps
   values: Maybe<Record<string, number[]>>; // the heads whose values for all samples are there, by measure; null: all
   folder: Maybe<Layout>; // null: the page is one file
   second: Maybe<Second>;

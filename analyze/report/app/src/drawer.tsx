@@ -7,10 +7,13 @@ import { listed } from "./listing";
 import { Missing } from "./missing";
 import { mapOf } from "./maps";
 import { mean, measureOf, written } from "./measures";
-import { Framed, Picture, Scale } from "./picture";
+import { Framed, MASS_OF_STEP, Picture, Scale } from "./picture";
+import { Prompt } from "./prompt";
 import { type State, go, state as now } from "./state";
+import { hasStepMaps, mapAt, massAt } from "./texts";
 import { knownValues, massOf, nameOfMass, sameShape, valuesInB } from "./values";
 import { digits, filled, headName, shortName, words } from "./words";
+import { OfStep, Written } from "./written";
 
 const [LARGE, SMALL] = [520, 96]; // pixels, of images
 const STEPS: Record<string, number> = { ArrowLeft: -1, ArrowRight: 1 };
@@ -68,22 +71,32 @@ function Opened({ state }: { state: State }) {
           </button>
           <span class="small">{words.drawer_keys}</span>
         </div>
-        <div class="split">
-          <div class={page.second ? "both" : ""}>
-            <div>
-              {page.second && <h3>A</h3>}
-              <Picture row={state.sample} cell={state.overlay ? state.cell : null} height={LARGE} />
-              <p class="small">
-                <OfHead state={state} />
-              </p>
+        <div class={`split sides${samples.text?.[state.sample] ? " with-text" : ""}`}>
+          <div>
+            <div class={page.second ? "both" : ""}>
+              <div>
+                {page.second && <h3>A</h3>}
+                <Picture row={state.sample} cell={state.overlay ? state.cell : null} height={LARGE} step={state.step} />
+                {state.step < 0 ? (
+                  <p class="small">
+                    <OfHead state={state} />
+                  </p>
+                ) : (
+                  <OfStep state={state} />
+                )}
+              </div>
+              {page.second && <InB state={state} />}
             </div>
-            {page.second && <InB state={state} />}
+            {(page.maps || hasStepMaps(state.sample)) && state.overlay && <Scale id="drawer-scale" />}
           </div>
           <div class="text">
             <Said row={state.sample} />
+            <Prompt row={state.sample} />
+          </div>
+          <div class="text">
+            <Written state={state} />
           </div>
         </div>
-        {page.maps && state.overlay && <Scale id="drawer-scale" />}
         <Layer state={state} />
       </div>
     </dialog>
@@ -100,7 +113,7 @@ function OfHead({ state }: { state: State }) {
 }
 
 // The head at the same place in B, on the same sample
-function InB({ state: { sample, cell, measure, overlay } }: { state: State }) {
+function InB({ state: { sample, cell, measure, overlay, step } }: { state: State }) {
   const { second } = page;
   const key = measureOf(measure);
   const value = valuesInB(measure, cell)?.(sample) ?? NaN;
@@ -116,6 +129,7 @@ function InB({ state: { sample, cell, measure, overlay } }: { state: State }) {
       ) : (
         <>
           {mapped && <Picture row={sample} cell={cell} height={LARGE} run="b" />}
+          {step >= 0 && <p class="small">{words.prompt_of_b}</p>}
           {overlay && !mapped && (
             <p class="small">
               {words.no_map_in_b} {mass !== undefined && filled("mass_here", { head: shortName(cell), mass: nameOfMass(), value: digits(mass, 3) })}
@@ -132,11 +146,12 @@ function InB({ state: { sample, cell, measure, overlay } }: { state: State }) {
 function Layer({ state }: { state: State }) {
   const layer = Math.floor(state.cell / heads);
   const cells = Array.from({ length: heads }, (_, head) => layer * heads + head);
-  const shown = cells.filter((cell) => mapOf(state.sample, cell)).length;
+  const { sample, step } = state;
+  const shown = cells.filter((cell) => (step < 0 ? mapOf(sample, cell) : mapAt(sample, step, cell))).length;
   return (
     <>
       <div class="controls">
-        <h3>{words.heads_of_layer}</h3>
+        <h3>{step < 0 ? words.heads_of_layer : filled("heads_of_layer_at", { step })}</h3>
         <Select
           id="drawer-layer"
           label="layer"
@@ -156,13 +171,14 @@ function Layer({ state }: { state: State }) {
 }
 
 function Tile({ cell, state }: { cell: number; state: State }) {
-  const row = state.sample;
-  const mass = massOf(row, cell);
-  const said = mass === undefined ? filled("mass_elsewhere", { mass: nameOfMass() }) : `${nameOfMass()} ${digits(mass, 3)}`;
+  const { sample: row, step } = state;
+  const [mass, name] = step < 0 ? [massOf(row, cell) ?? NaN, nameOfMass()] : [massAt(row, step, cell), MASS_OF_STEP];
+  const said = Number.isNaN(mass) ? filled("mass_elsewhere", { mass: name }) : `${name} ${digits(mass, 3)}`;
+  const mapped = step < 0 ? mapOf(row, cell) : mapAt(row, step, cell);
   return (
     <li>
       <button type="button" data-cell={cell} aria-pressed={cell === state.cell} onClick={() => go({ cell })}>
-        {mapOf(row, cell) && <Framed row={row} cell={cell} height={SMALL} alt="" />}
+        {mapped && <Framed row={row} cell={cell} height={SMALL} alt="" step={step} />}
         <b>{shortName(cell)}</b>
         <span class="small">{said}</span>
       </button>

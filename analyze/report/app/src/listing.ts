@@ -32,7 +32,7 @@ function filtered(state: State): number[] {
     (state.sampleCategory < 0 || samples.category[row] === state.sampleCategory) &&
     (state.pair < -1 || samples.state[row] === state.pair) &&
     ANSWERED[state.answer](row) &&
-    (!text || [samples.question[row], samples.id[row]].some((each) => each?.toLowerCase().includes(text)));
+    (!text || [samples.question[row], samples.id[row], samples.text?.[row]].some((each) => each?.toLowerCase().includes(text)));
   return [...samples.id.keys()].filter(fits);
 }
 
@@ -87,7 +87,7 @@ function compared(one: number, other: number, sign: number): number {
 
 // Whether this page can sort by something
 export function canSort(name: Sort, { measure, cell }: State): boolean {
-  if (name === "lead-b") return page.second !== null;
+  if (name === "lead-b") return column("lead", "b").some((value) => value !== null);
   if (name === "value-b") return valuesInB(measure, cell) !== null;
   return !["margin", "lead", "p_yes", "p_options"].includes(name) || column(name).some((value) => value !== null);
 }

@@ -5,6 +5,9 @@ import { evidence } from "./pieces";
 
 const STEPS = 255; // of a byte, and of the table of colours
 
+// The end of the scale of all maps, and how pale images are under them
+export const scaleOfMaps = () => (page.maps ?? page.texts)!;
+
 export const hasMaps = (cell: number) => page.maps?.cells.includes(cell) ?? false;
 
 // A map of a head on a sample; `values` are steps of the logarithm up to 255 for `sample.top`
@@ -37,7 +40,7 @@ export function imageSource(row: number): string | null {
 
 // Paints a map, a pixel a patch
 export function paint(canvas: HTMLCanvasElement, { sample, values }: HeadMap): void {
-  const scale = Math.log(sample.top) / Math.log(page.maps!.top);
+  const scale = Math.log(sample.top) / Math.log(scaleOfMaps().top);
   const steps = Array.from(values, (value) => Math.round(value * scale));
   paintSteps(canvas, steps, sample.columns, sample.rows);
 }
@@ -56,7 +59,7 @@ export function paintScale(canvas: HTMLCanvasElement): void {
 
 // The numbers beside the scale, and where they stand, in shares of its length
 export function ticks(): [value: number, place: number][] {
-  const { top } = page.maps!;
+  const { top } = scaleOfMaps();
   const inner = [2, 5, 10, 20, 50, 100, 200, 500, 1000].filter((value) => value < top);
   const few = inner.length > 3 ? inner.filter((value) => /^1/.test(String(value))) : inner;
   return [1, ...few, top].map((value) => [value, Math.log(value) / Math.log(top)]);

@@ -1,11 +1,13 @@
 // The image of a sample, with the map of a head over it.
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { type Box, type Run, page, samples } from "./data";
-import { type HeadMap, extent, imageSource, inside, mapOf, paint, paintScale, ticks } from "./maps";
+import { type HeadMap, extent, imageSource, inside, mapOf, paint, paintScale, scaleOfMaps, ticks } from "./maps";
+import { mapAt } from "./texts";
 import { nameOfMass } from "./values";
 import { digits, filled, shortName, words } from "./words";
 
 const HIGHEST = 220; // pixels
+export const MASS_OF_STEP = "G2V"; // the column of the image mass of a step
 
 const hasImage = (row: number) => samples.picture[row] !== null;
 
@@ -14,19 +16,24 @@ interface PictureProps {
   cell: number | null; // the head whose map is shown
   height?: number; // the most that the picture takes, in pixels
   run?: Run; // whose map it is
+  step?: number; // of its text; -1: of the prompt
 }
 
-export function Picture({ row, cell, height = HIGHEST, run = "a" }: PictureProps) {
+const foundMap = (row: number, cell: number | null, run: Run, step: number) =>
+  cell === null ? null : step < 0 ? mapOf(row, cell, run) : mapAt(row, step, cell);
+
+export function Picture({ row, cell, height = HIGHEST, run = "a", step = -1 }: PictureProps) {
   if (!hasImage(row)) {
     return page.images ? <div class="nothing">{words.no_image}</div> : <div />;
   }
-  const found = cell === null ? null : mapOf(row, cell, run);
+  const found = foundMap(row, cell, run, step);
   const number = samples.images[row];
+  const mass = step < 0 ? nameOfMass() : MASS_OF_STEP;
   const alt = `${words.image_of} ${samples.question[row] ?? samples.id[row]}`;
   return (
     <div class="picture">
-      <Framed row={row} cell={cell} height={height} alt={alt} run={run} />
-      {found && <p class="small mass">{filled("mass_here", { head: shortName(cell!), mass: nameOfMass(), value: digits(found.mass, 3) })}</p>}
+      <Framed row={row} cell={cell} height={height} alt={alt} run={run} step={step} />
+      {found && <p class="small mass">{filled("mass_here", { head: shortName(cell!), mass, value: digits(found.mass, 3) })}</p>}
       {number > 1 && <p class="small">{filled("first_of", { number })}</p>}
     </div>
   );
@@ -38,8 +45,8 @@ function tellRatio({ currentTarget: image }: { currentTarget: HTMLImageElement }
 }
 
 // The image alone, with the map over it
-export function Framed({ row, cell, height = HIGHEST, alt, run = "a" }: PictureProps & { alt: string }) {
-  const found = cell === null ? null : mapOf(row, cell, run);
+export function Framed({ row, cell, height = HIGHEST, alt, run = "a", step = -1 }: PictureProps & { alt: string }) {
+  const found = foundMap(row, cell, run, step);
   const image = <img src={imageSource(row) ?? undefined} alt={alt} onLoad={tellRatio} />;
   if (!found) return <div class="frame">{image}</div>;
   return (
@@ -70,7 +77,7 @@ function Overlaid({ found, height, children }: { found: HeadMap; height: number;
   return (
     <div class="frame read" style={{ aspectRatio: String(ratio), maxWidth: `${height * ratio}px` }}>
       <div class="ground" style={placed(found, [0, 0, 1, 1])}>
-        <div style={{ opacity: 1 - page.maps!.pale }}>{children}</div>
+        <div style={{ opacity: 1 - scaleOfMaps().pale }}>{children}</div>
       </div>
       <canvas ref={canvas} width={sample.columns} height={sample.rows} style={placed(found, sample.box)} />
       <Marks found={found} />

@@ -1,6 +1,6 @@
 // Pieces of the page's data. In a page that is one file each is in a script element `piece-NAME`; in one that is a folder
 // it is the script `pieces/NAME.js`, which is loaded when it is first asked for, from a disk or a web server.
-import { type Arrays, type Evidence, type Index, type Run, type Values, cells, page, setArrays, unpacked } from "./data";
+import { type Arrays, type Evidence, type Index, type Run, type TextsPiece, type Values, cells, page, setArrays, unpacked } from "./data";
 
 interface Packed {
   data: unknown;
@@ -86,6 +86,12 @@ export function evidence(row: number, run: Run = "a", cell: number | null = null
 export function valuesOfRow(row: number): Piece<Evidence> | undefined {
   if (!page.folder) return piece("evidence");
   return page.folder.whole.includes(row) ? piece(`sample-${row}`) : undefined;
+}
+
+// The piece with the text of a row
+export function texts(row: number): Piece<TextsPiece> | undefined {
+  if (!page.texts?.rows.includes(row)) return undefined;
+  return piece(page.folder ? `text-${row}` : "texts");
 }
 
 // The piece with the values of a head for all samples

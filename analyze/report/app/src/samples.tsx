@@ -22,7 +22,7 @@ export function SamplesList({ state }: { state: State }) {
     <>
       <ShownSamples state={state} />
       <Filters state={state} />
-      <p class="definition">{words[page.opposite ? "pairs_help" : "states_help"]}</p>
+      {page.scored && <p class="definition">{words[page.opposite ? "pairs_help" : "states_help"]}</p>}
       {page.maps && <NoMap state={state} />}
       {page.maps && state.overlay && <Scale id="scale" />}
       <p id="found" aria-live="polite">
@@ -61,24 +61,7 @@ function Filters({ state }: { state: State }) {
         choices={[[-1, words.all], ...categories.map((name, place): [number, string] => [place, name])]}
         onChoose={(value) => filter({ sampleCategory: Number(value) })}
       />
-      <Select
-        id="sample-answer"
-        label="answered"
-        value={state.answer}
-        choices={ANSWERS.slice(0, page.second ? undefined : 3).map((name) => [name, nameOfAnswer(name)])}
-        onChoose={(value) => filter({ answer: value as State["answer"] })}
-      />
-      <Select
-        id="sample-state"
-        label={page.opposite ? "state" : "answer"}
-        value={state.pair}
-        choices={[
-          [-2, words.any],
-          ...page.states.map((name, place): [number, string] => [place, words[name]]),
-          [-1, words[page.stateless]],
-        ]}
-        onChoose={(value) => filter({ pair: Number(value) })}
-      />
+      {page.scored && <Answered state={state} filter={filter} />}
       <label for="search">
         {words.search}{" "}
         <input
@@ -113,6 +96,31 @@ function Filters({ state }: { state: State }) {
         </label>
       )}
     </div>
+  );
+}
+
+function Answered({ state, filter }: { state: State; filter: (change: Partial<State>) => void }) {
+  return (
+    <>
+      <Select
+        id="sample-answer"
+        label="answered"
+        value={state.answer}
+        choices={ANSWERS.slice(0, page.second ? undefined : 3).map((name) => [name, nameOfAnswer(name)])}
+        onChoose={(value) => filter({ answer: value as State["answer"] })}
+      />
+      <Select
+        id="sample-state"
+        label={page.opposite ? "state" : "answer"}
+        value={state.pair}
+        choices={[
+          [-2, words.any],
+          ...page.states.map((name, place): [number, string] => [place, words[name]]),
+          [-1, words[page.stateless]],
+        ]}
+        onChoose={(value) => filter({ pair: Number(value) })}
+      />
+    </>
   );
 }
 

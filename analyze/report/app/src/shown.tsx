@@ -26,8 +26,12 @@ export function ShownSamples({ state }: { state: State }) {
   const pair = state.pair < -1 ? words.any : words[state.pair < 0 ? page.stateless : page.states[state.pair]];
   const parts: [string, string][] = [
     ["category", state.sampleCategory < 0 ? words.all : categories[state.sampleCategory]],
-    ["answered", nameOfAnswer(state.answer)],
-    [page.opposite ? "state" : "answer", pair],
+    ...(page.scored
+      ? ([
+          ["answered", nameOfAnswer(state.answer)],
+          [page.opposite ? "state" : "answer", pair],
+        ] as [string, string][])
+      : []),
     ["sort", nameOfSort(state.sort, state) + (state.sort === "first" ? "" : words.comma + words[state.falling ? "falling" : "rising"])],
   ];
   if (state.search) parts.push(["search", state.search]);

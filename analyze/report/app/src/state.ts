@@ -27,6 +27,9 @@ export interface State {
   view: "cards" | "table";
   page: number;
   sample: number; // the row of the sample that is open, or -1
+  step: number; // of its text, whose token is chosen, or -1
+  tokens: "head" | "mean"; // whose mass tokens show: of the chosen head, or the mean over heads,
+  tokenScale: "all" | "own"; // and where their scale ends: at the highest of all heads, or of what is shown
   overlay: boolean; // whether images show maps
   theme: "" | "light" | "dark"; // "": the reader's system decides
 }
@@ -113,6 +116,14 @@ function fieldsOf(): Fields {
       read: (text) => (/^[1-9]\d*$/.test(text) ? Number(text) - 1 : undefined),
     },
     sample: oneOf("sample", ["", ...samples.id], -1, -1),
+    step: {
+      name: "step",
+      first: -1,
+      write: (step) => (step < 0 ? "" : String(step)),
+      read: (text) => (/^\d+$/.test(text) && page.texts ? Number(text) : undefined),
+    },
+    tokens: word("tokens", ["head", "mean"], "head"),
+    tokenScale: word("token-scale", ["all", "own"], "all"),
     overlay: yesOrNo("maps", true),
     theme: word("theme", ["", "light", "dark"], ""),
   };
@@ -149,7 +160,8 @@ export const notThere = () => unknown;
 // Changes some choices. A step among many, such as a letter typed, has the name of its kind as `move`: of several in
 // a row, the page keeps only the last in its history
 export function go(change: Partial<State>, move = ""): void {
-  current = { ...current, ...change };
+  const step = "sample" in change && change.sample !== current.sample ? { step: -1 } : {};
+  current = { ...current, ...step, ...change };
   unknown = [];
   const same = move !== "" && move === lastMove;
   lastMove = move;
@@ -207,6 +219,11 @@ function choicesIn(hash: string): { found: Partial<State>; missed: string[] } {
     else found[key] = value;
   };
   names().forEach(take);
+  // A step is one of the open sample's text
+  if (found.step !== undefined && !(found.step < (samples.n_generated?.[found.sample ?? -1] ?? 0))) {
+    missed.push(`step=${found.step}`);
+    delete found.step;
+  }
   return { found, missed: [...missed, ...[...said].map(([name, text]) => `${name}=${text}`)] };
 }
 

@@ -1,6 +1,6 @@
 // The samples as a table: a line each, sorted by a column whose name is pressed.
 import type { ComponentChildren } from "preact";
-import { Right, categoryOf, stateOf } from "./answers";
+import { Right, categoryOf, nameOfSaid, stateOf } from "./answers";
 import { Link } from "./controls";
 import { column, page, samples } from "./data";
 import { canSort, nameOfSort } from "./listing";
@@ -35,7 +35,7 @@ function columnsOf(state: State, values: (row: number) => number | undefined): [
     ["question", open],
     ["category", categoryOf],
     ["answer", (row) => samples.answer[row] ?? "–"],
-    ["prediction", prediction(samples.prediction, samples.right)],
+    ["prediction", prediction(samples.text ?? samples.prediction, samples.right)],
     ["state", (row) => words[stateOf(row)]],
     ["value", value],
     ["margin", numberOf("margin")],
@@ -43,19 +43,21 @@ function columnsOf(state: State, values: (row: number) => number | undefined): [
     ["p_yes", numberOf("p_yes")],
     ["p_options", numberOf("p_options")],
   ];
-  const shown = all.filter(([name]) => ["answer", "prediction", "state"].includes(name) || canSort(name as Sort, state));
+  const texts = page.scored ? ["answer", "prediction", "state"] : ["prediction"];
+  const known = ([name]: [Name, Cell]) => (name in UNSORTED ? texts.includes(name) : canSort(name as Sort, state));
+  const shown = all.filter(known);
   if (!second) return shown;
   const ofB: [Name, Cell][] = [
-    ["prediction-b", prediction(second.prediction, second.right)],
+    ["prediction-b", prediction(second.text ?? second.prediction, second.right)],
     ["lead-b", (row) => digits(column("lead", "b")[row], 3)],
   ];
-  return [...shown, ...ofB, ...(inB ? [["value-b", (row) => written(measure, inB(row))] as [Name, Cell]] : [])];
+  return [...shown, ...ofB.filter(([name]) => name in UNSORTED || canSort(name as Sort, state)), ...(inB ? [["value-b", (row) => written(measure, inB(row))] as [Name, Cell]] : [])];
 }
 
 const TEXTS = ["question", "category", "answer", "prediction", "state", "prediction-b"];
 const UNSORTED: Partial<Record<Name, () => string>> = {
   answer: () => words.answer,
-  prediction: () => words.prediction,
+  prediction: () => words[nameOfSaid()],
   state: () => words[page.opposite ? "state" : "scored"],
   "prediction-b": () => `B${words.colon}${words.prediction}`,
 };
