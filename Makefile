@@ -23,7 +23,7 @@ DEVICE ?= auto
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-llava demo tour train-demo data extract knock-out plots summary compare diagnose image prompts prune maps words mentions report verify validate export-pt import-pt test check page reference bench bench-writing bench-plots clean
+.PHONY: help setup setup-llava demo tour tutorial train-demo data extract knock-out plots summary compare diagnose image prompts prune maps words mentions report verify validate export-pt import-pt test check page reference bench bench-writing bench-plots clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -64,7 +64,7 @@ $(LLAVA_VENV)/.all: pyproject.toml constraints-llava.txt
 setup-llava: $(LLAVA_VENV)/.all  ## install the original llava package into .venv-llava, for --backend llava
 
 # Models are tiny here: more threads would only wait for each other, and on a busy machine take most of its time
-demo tour test: export OMP_NUM_THREADS ?= 1
+demo tour tutorial test: export OMP_NUM_THREADS ?= 1
 
 # What Python compiles is kept: these start it many times
 demo tour test: export PYTHONDONTWRITEBYTECODE :=
@@ -118,6 +118,9 @@ tour: $(VENV)/.extract $(VENV)/.report  ## the demo's two models on its two ques
 	$(BIN)/python -m analyze prune $$run --loss 200; \
 	$(BIN)/python -m analyze report $$run runs/tour/tiny-llava
 	$(BIN)/python -m data.guide.quotes
+
+tutorial: $(VENV)/.all  ## run data/tutorial.ipynb; fails if a cell no longer shows what is committed: [ARGS=--write]
+	$(BIN)/python -m data.tutorial $(ARGS)
 
 train-demo: $(VENV)/.extract  ## make the demo anew: questions, pictures, models, tables; four hours on 2 cores
 	$(BIN)/python -m data.questions --out $(DEMO)

@@ -163,7 +163,7 @@ class Result:
             with self.asked.open_files() as files:
                 for name in new:
                     figure = self._figures[name]()
-                    self._pictures[name] = Picture(name, files.png(figure), figure.get_size_inches()[0])
+                    self._pictures[name] = Picture(name, files.png(figure), float(figure.get_size_inches()[0]))
         return [self._pictures[name] for name in names]
 
 
