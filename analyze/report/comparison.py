@@ -30,7 +30,7 @@ class Compared:
 
     Attributes:
         names: of A and B.
-        verdict: in words, a line each.
+        verdict: in words, a line each; `first`: those that are said first.
         flows: the mass columns that are compared.
         paired: how many samples were paired, in words.
         answers: accuracy by category, with the paired interval of B - A; `significant`: whether it is; `untold`: that
@@ -43,6 +43,7 @@ class Compared:
     names: tuple[str, str]
     flows: list[str]
     verdict: list[str]
+    first: list[str]
     paired: str
     answers: Rows
     heads: Rows
@@ -56,12 +57,21 @@ def compared_flows(a: Heads, b: Heads) -> list[str]:
 
 
 def compared_runs(
-    a: Heads, b: Heads, words: Words, kept: Sequence[KeptFlows], *, text_scope: str | None, related: bool, seed: int
+    a: Heads,
+    b: Heads,
+    words: Words,
+    kept: Sequence[KeptFlows],
+    shown: str,
+    *,
+    text_scope: str | None,
+    related: bool,
+    seed: int,
 ) -> Compared:
     """Compare two runs as the command `compare` does.
 
     Args:
         kept: the values of `compared_flows`, of A and of B.
+        shown: the mass column that the page shows first.
 
     Raises:
         HeadflowError: no sample is in both.
@@ -75,12 +85,19 @@ def compared_runs(
         names=(names[0], names[1]),
         flows=flows,
         verdict=[_said(sentence, words) for sentence in found.sentences()],
+        first=[_said(sentence, words) for sentence in found.sentences() if _is_first(sentence, shown)],
         paired=found.pairs.sentence().in_words(words.language),
         answers=_answers(found, words),
         heads=_rows(pd.concat([each.table for each in found.heads])) if found.heads else [],
         profiles=_rows(profiles[["run", "flow", "layer", "depth", "mean", "low", "high"]]),
         means=_rows(found.means),
     )
+
+
+def _is_first(sentence: Sentence, shown: str) -> bool:
+    """Whether a sentence of the verdict is about all answers, about categories that differ, or the column shown."""
+    of_mass = sentence.name.startswith("mass") and sentence.values["flow"] == shown
+    return of_mass or sentence.name.startswith(("answers_", "categories_some", "categories_none"))
 
 
 def _said(sentence: Sentence, words: Words) -> str:

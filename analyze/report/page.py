@@ -20,6 +20,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from analyze.pictures.labels import by_queries, colour
 from analyze.report import charts, comparison, overview
+from analyze.report.answer.difference import difference
 from analyze.report.answer.links import linked
 from analyze.report.answer.ranking import rankings
 from analyze.report.answer.sentence import sentence
@@ -105,8 +106,8 @@ def _make_page(
     if other is not None:
         beside = measure_second(heads, other, choices.text_scope, file, both)
         compared = comparison.compared_runs(
-            heads, other, words, (measured.exact, beside.exact), text_scope=choices.text_scope,
-            related=choices.related, seed=choices.seed,
+            heads, other, words, (measured.exact, beside.exact), _first(measured).name,
+            text_scope=choices.text_scope, related=choices.related, seed=choices.seed,
         )  # fmt: skip
     writing = writing_of(heads, words, unread[0])
     first, scores = overview.score_rows(heads, words, choices.seed)
@@ -123,7 +124,7 @@ def _make_page(
         "categories": heads.categories,
         "measures": [_measure(arrays, each, heads, words) for each in measured.measures],
         "localised": _localised(arrays, heads, unread[0]),
-        "measure": _first(measured),
+        "measure": _first(measured).key,
         "kinds": list(MEASURE_KINDS),
         "flows": _flows(arrays, measured, words),
         "columns": [] if compared is None else [(each, words.flow(each)) for each in compared.flows],
@@ -158,6 +159,8 @@ def _make_page(
         asked_images=choices.held.images != 0,
         overlays=data["maps"],
         compared=compared,
+        difference=None if compared is None else difference(compared, words),
+        task=heads.task.name,
         contents=[
             ("score", "score"),
             *[("writing", "writing")] * (writing is not None),
@@ -243,10 +246,9 @@ def _beside(arrays: Arrays, heads: Heads, other: Heads, measured: Measured, besi
     return {"measures": own, "layers": other.run.manifest.attending, "heads": other.heads}
 
 
-def _first(measured: Measured) -> str:
+def _first(measured: Measured) -> Measure:
     """The measure that is shown first."""
-    first = measured.first_looking() or measured.measures[0]
-    return f"{first.kind}/{first.name}"
+    return measured.first_looking() or measured.measures[0]
 
 
 def _flows(arrays: Arrays, measured: Measured, words: Words) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
-HEAD = re.compile(r"\bL\d+H\d+\b")
+_HEAD = re.compile(r"\bL\d+H\d+\b")
 _PLACE = "heads"  # the section of the page that has their map
 
 
@@ -17,7 +17,7 @@ def address(head: str, measure: str | None = None) -> str:
 def linked(text: str, measure: str | None = None) -> Markup:
     """The text for HTML, with a link for each head that it names."""
     found, end = Markup(), 0
-    for head in HEAD.finditer(text):
+    for head in _HEAD.finditer(text):
         link = Markup('<a href="{}">{}</a>').format(address(head[0], measure), head[0])
         found, end = found + escape(text[end : head.start()]) + link, head.end()
     return found + escape(text[end:])

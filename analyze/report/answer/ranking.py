@@ -1,6 +1,7 @@
 """The highest heads by a measure, as a table and as a picture that needs no script: SVG in the colours of the page."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import altair as alt
@@ -8,7 +9,7 @@ import numpy as np
 import vl_convert
 from markupsafe import escape
 
-from analyze.report.answer.links import HEAD, address
+from analyze.report.answer.links import address
 from analyze.report.comparison import Rows
 from analyze.report.measures import LOOKING, Measure, Measured
 from analyze.report.words import Words, number
@@ -21,8 +22,8 @@ _DIGITS = 3
 _WIDTH, _ROW = 270, 22  # pixels, of the picture's frame and of a head in it
 # Stand-ins for colours of the page's style, by their names there
 _INKS = {"soft": "#020202", "line": "#030303", "own": "#040404", "quiet": "#050505"}
-_NAMES = 41  # pixels that the names of heads take, beside the frame
-_LABEL = re.compile(rf"<text [^>]*translate\([^,]*,(?P<y>[\d.]+)\)[^>]*>(?P<head>{HEAD.pattern})</text>")
+_NAMES = 160  # pixels that the names of rows take at most, beside the frame
+_LABEL = re.compile(r'<text text-anchor="end" transform="translate\(-7,(?P<y>[\d.]+)\)"[^>]*>[^<]*</text>')  # a row's
 _NO_COLOUR = r' (?:aria-[\w-]+|role|class|font-family|version|xmlns:xlink)="[^"]*"'
 
 
@@ -63,37 +64,46 @@ def _ranking(one: Measure, names: list[str], words: Words) -> Ranking:
         for cell in cells
     ]  # fmt: skip
     title = words.measure(one)
-    return Ranking(one.key, title, rows, _picture(rows, one.key, title, words))
+    addresses = [address(row["head"], one.key) for row in rows]
+    return Ranking(one.key, title, rows, picture(rows, addresses, title, words.filled("answer_picture", measure=title)))
 
 
-def _picture(rows: Rows, measure: str, title: str, words: Words) -> str:
-    """The values with their intervals; grey where an interval holds 0, and without one where images are too few."""
+def picture(rows: Rows, addresses: Sequence[str], title: str, label: str) -> str:
+    """Values with their intervals as SVG, each a link; grey where an interval holds 0, and without one where unknown.
+
+    Args:
+        rows: `head` (the name), `value`, `low`, `high` (NaN: unknown), `clear` (whether the interval does not hold 0).
+        addresses: where the rows lead.
+        title: of the axis; `label`: of the picture.
+    """
+    known = [{name: value for name, value in row.items() if value == value} for row in rows]
     ink = alt.condition("datum.clear", alt.value(_INKS["own"]), alt.value(_INKS["quiet"]))
-    base = alt.Chart(alt.Data(values=rows)).encode(alt.Y("head:N", sort=None, title=None), color=ink)
+    base = alt.Chart(alt.Data(values=known)).encode(alt.Y("head:N", sort=None, title=None), color=ink)
     zero = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color=_INKS["soft"]).encode(alt.X("zero:Q", title=title))
     bars = base.mark_rule(strokeWidth=2.5).encode(alt.X("low:Q", title=title), x2="high:Q")
     dots = base.mark_point(size=70, opacity=1, filled=True).encode(alt.X("value:Q", title=title))
-    known = [zero, bars, dots] if any(np.isfinite(row["low"]) for row in rows) else [zero, dots]
-    chart = alt.layer(*known).properties(width=_WIDTH, height=_ROW * max(1, len(rows)))
+    layers = [zero, bars, dots] if any("low" in row for row in known) else [zero, dots]
+    chart = alt.layer(*layers).properties(width=_WIDTH, height=_ROW * max(1, len(rows)))
     soft, line = _INKS["soft"], _INKS["line"]
     axis: dict[str, object] = {"labelColor": soft, "titleColor": soft, "gridColor": line, "domainColor": line}
     axis["tickColor"] = line
-    axis |= {"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": 500, "tickCount": 5}
+    axis |= {"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": 500, "tickCount": 5, "labelLimit": 150}
     config = {"background": None, "axis": axis, "view": {"stroke": None}}
-    svg = themed(vl_convert.vegalite_to_svg({**chart.to_dict(), "config": config}), title, words)
-    return _LABEL.sub(lambda found: _row_link(found, measure), svg)
+    svg = themed(vl_convert.vegalite_to_svg({**chart.to_dict(), "config": config}), label)
+    rest = iter(addresses)
+    return _LABEL.sub(lambda found: _row_link(found, next(rest)), svg)
 
 
-def _row_link(label: "re.Match[str]", measure: str) -> str:
-    """The name of a head as a link, which has the whole row."""
+def _row_link(label: "re.Match[str]", where: str) -> str:
+    """The name of a row as a link, which has the whole row."""
     row = f'<rect x="{-_NAMES}" y="{float(label["y"]) - _ROW * 0.7:.1f}" width="{_NAMES + _WIDTH}" height="{_ROW}"/>'
-    return f'<a href="{escape(address(label["head"], measure))}">{row}{label[0]}</a>'
+    return f'<a href="{escape(where)}">{row}{label[0]}</a>'
 
 
-def themed(svg: str, title: str, words: Words) -> str:
-    """A picture of Vega as a group with a name, in the colours of the page; nothing in it is a text of data."""
+def themed(svg: str, label: str) -> str:
+    """A picture of Vega as a group with a name, in the colours of the page."""
     svg = re.sub(_NO_COLOUR, "", svg)
     for name, colour in _INKS.items():
         svg = svg.replace(colour, f"var(--{name})")
     svg = re.sub(r' width="\d+" height="\d+" viewBox', " viewBox", svg, count=1)
-    return svg.replace("<svg", f'<svg role="group" aria-label="{words.filled("answer_picture", measure=title)}"', 1)
+    return svg.replace("<svg", f'<svg role="group" aria-label="{escape(label)}"', 1)

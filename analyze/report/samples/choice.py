@@ -1,8 +1,9 @@
 """Which samples the page has images of, and which heads it has maps of: those that the page links to.
 
-Samples come in turn from three groups: those with the highest values of the heads that stand out in a measure, wrong
-answers by category, and one of each state and category. Heads come in turn from the measures: the highest of what heads
-look at, and the highest and the lowest of what they add and matter for. Images are taken until `images` are there, and
+Every second sample is one that the page names beside a head: those of the heads of its first picture, a head after the
+other, then those of the highest heads of other measures. The others come in turn from wrong answers by category, and
+from one of each state and category. Heads come in turn from the measures: the highest of what heads look at, and the
+highest and the lowest of what they add and matter for. Images are taken until `images` are there, and
 maps of these images up to a budget in bytes, a byte a patch.
 """
 
@@ -52,16 +53,22 @@ def of_image(measures: Sequence[Measure], of: str | None) -> list[Measure]:
     return sorted((each for each in measures if each.name in first), key=lambda one: first.index(one.name))
 
 
-def linked_samples(measures: Sequence[Measure]) -> Iterator[int]:
-    """The samples with the highest values of the heads that stand out, a measure in turn."""
-    return in_turn(*(_highest(each) for each in measures))
+def linked_samples(first: Sequence[Measure], others: Sequence[Measure]) -> list[int]:
+    """The samples with the highest values of the heads that stand out.
+
+    Args:
+        first: measures that the page shows first: all samples of a head of each in turn.
+        others: the highest sample of each of their heads, then the second, a measure in turn.
+    """
+    heads = chain.from_iterable(zip_longest(*(_highest(each).T for each in first), fillvalue=()))
+    rows = chain(chain.from_iterable(heads), in_turn(*(_highest(each).ravel().tolist() for each in others)))
+    return list(dict.fromkeys(int(row) for row in rows if row >= 0))
 
 
-def _highest(one: Measure) -> list[int]:
-    """The samples that the page names beside heads that stand out, the highest of each head first."""
-    chosen = by_standing(one)[: STANDING_OUT * (1 if one.kind == LOOKING else 2)]
-    top: Codes = one.found.top[:, chosen].ravel()
-    return top[top >= 0].tolist()
+def _highest(one: Measure) -> Codes:
+    """The samples that the page names beside heads that stand out, [samples, heads]; -1 where there are no more."""
+    found: Codes = one.found.top[:, by_standing(one)[: STANDING_OUT * (1 if one.kind == LOOKING else 2)]]
+    return found
 
 
 def by_kind(rows: npt.NDArray[np.int64], *codes: Codes) -> list[int]:
@@ -75,9 +82,11 @@ def linked(measured: Measured, states: Codes, category: Codes, of: str | None) -
     """All rows of `measured.samples`, those first that the page links to."""
     everyone = np.arange(len(measured.samples))
     wrong = np.flatnonzero([right is not None and not right for right in measured.samples["right"]])
-    first = of_image(measured.measures, of)
-    measures = [*first, *(each for each in measured.measures if each not in first)]
-    return list(in_turn(linked_samples(measures), by_kind(wrong, category), by_kind(everyone, states, category)))
+    shown = [measured.first_looking() or measured.measures[0], *filter(None, [measured.first_mattering()])]
+    others = dict.fromkeys(each.key for each in (*of_image(measured.measures, of), *measured.measures))
+    by_key = {each.key: each for each in measured.measures if each not in shown}
+    links = linked_samples(shown, [by_key[key] for key in others if key in by_key])
+    return list(in_turn(links[::2], by_kind(wrong, category), links[1::2], by_kind(everyone, states, category)))
 
 
 def chosen_images(run: Location, samples: pd.DataFrame, order: Sequence[int], most: int) -> dict[str, bytes]:

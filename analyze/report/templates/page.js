@@ -1,4 +1,4 @@
-// Made by `make page` of analyze/report/app, with Preact (MIT): 761a9bddc75a4a5f784e71551e0c188a6d61550ed96a14f6af799f80b5c2ed08
+// Made by `make page` of analyze/report/app, with Preact (MIT): 40c106ef017f1e53d2b5bee8cbf4c590b6c8a47b00a7d4f2fc858098a069eeef
 "use strict";
 (() => {
   // node_modules/preact/dist/preact.mjs
@@ -1274,6 +1274,16 @@
     ] });
   }
   var inB = (row) => (page.second?.prediction[row] ?? null) !== null;
+  function Opener({ row }) {
+    return /* @__PURE__ */ a3($, { children: [
+      /* @__PURE__ */ a3(Link, { text: samples.question[row] ?? samples.id[row], onClick: () => go({ sample: row }) }),
+      page.images > 0 && samples.picture[row] === null && /* @__PURE__ */ a3("span", { class: "small no-image", children: [
+        " (",
+        words.no_image,
+        ")"
+      ] })
+    ] });
+  }
   function Said({ row, onOpen }) {
     let question = samples.question[row] ?? "–", numbers = Object.entries(page.numbers).map(([name, text]) => `${words[text]} ${digits(column(name)[row], 3)}`);
     return /* @__PURE__ */ a3($, { children: [
@@ -1972,7 +1982,7 @@
       return /* @__PURE__ */ a3("li", { "data-sample": samples.id[row], children: [
         /* @__PURE__ */ a3("b", { children: written(measure, values2[place]) }),
         " ",
-        /* @__PURE__ */ a3(Link, { text: samples.question[row] ?? samples.id[row], onClick: () => go({ sample: row }) }),
+        /* @__PURE__ */ a3(Opener, { row }),
         /* @__PURE__ */ a3("span", { class: "small", children: [
           " ",
           categories[samples.category[row]]
@@ -2084,7 +2094,7 @@
   // src/table.tsx
   var numberOf = (name) => (row) => digits(column(name)[row], 3);
   function columnsOf(state2, values2) {
-    let { second } = page, measure = measureOf(state2.measure), open = (row) => /* @__PURE__ */ a3(Link, { text: samples.question[row] ?? samples.id[row], onClick: () => go({ sample: row }) }), inB2 = valuesInB(state2.measure, state2.cell), value = (row) => written(measure, values2(row) ?? NaN), prediction = (texts3, right) => (row) => /* @__PURE__ */ a3($, { children: [
+    let { second } = page, measure = measureOf(state2.measure), open = (row) => /* @__PURE__ */ a3(Opener, { row }), inB2 = valuesInB(state2.measure, state2.cell), value = (row) => written(measure, values2(row) ?? NaN), prediction = (texts3, right) => (row) => /* @__PURE__ */ a3($, { children: [
       /* @__PURE__ */ a3("bdi", { children: texts3[row] ?? "–" }),
       " ",
       /* @__PURE__ */ a3(Right, { right: right[row] })

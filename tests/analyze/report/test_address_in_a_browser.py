@@ -3,7 +3,7 @@
 import re
 from urllib.parse import urldefrag
 
-from tests.support.report import JOB, said
+from tests.support.report import CATEGORIES, JOB, said
 
 SHOWN = """() => [document.querySelector("#head-name").textContent, document.documentElement.dataset.theme ?? ""]
     .concat(["measure", "category", "shade", "sample-category", "sample-state", "search", "panel", "of-what"]
@@ -87,6 +87,13 @@ SECTION = """(name) => {
 def test_a_link_leads_to_its_place_and_the_address_holds_it(shown):
     """From the contents, by scrolling, elsewhere, and back; the column of the charts of two runs is in it too."""
     page = shown("two")
+    assert page.inner_text("#difference").startswith("B compared with A: answers: ")
+    page.locator("#rankings svg").nth(2).locator("a").nth(1).click()
+    page.wait_for_function(SECTION, arg="comparison")
+    category = said(page)["category"]
+    assert said(page) == {"at": "comparison", "category": category, "samples-of": category}
+    assert category in CATEGORIES
+    page.go_back()
     page.locator("#contents a", has_text="Samples").click()
     page.wait_for_function(SECTION, arg="samples")
     assert said(page) == {"at": "samples"}
@@ -121,3 +128,8 @@ def test_heads_that_are_named_are_links_that_give_the_map_their_keys(shown):
         link.click()
         assert page.locator(".head-name").inner_text() == link.inner_text()
         assert page.input_value("#measure") == "looking/a2v"
+    data = page.evaluate("JSON.parse(document.getElementById('page-data').textContent).samples")
+    without = {name for name, place in zip(data["id"], data["picture"], strict=True) if place is None}
+    marked = page.locator("#top li:has(.no-image)").evaluate_all("(all) => all.map((each) => each.dataset.sample)")
+    named = page.locator("#top li").evaluate_all("(all) => all.map((each) => each.dataset.sample)")
+    assert set(marked) == without & set(named)

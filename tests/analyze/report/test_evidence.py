@@ -70,6 +70,7 @@ def test_the_first_images_are_those_that_are_linked_to(run, made):
     there = with_image(made("--images", 2))
     assert len(there) == 4
     assert {highest_samples(run, "a2v")[0], wrong} <= there
+    assert set(highest_samples(run, "a2v")) <= with_image(made("--images", 10))  # those of the head that is shown first
 
 
 def test_each_kind_of_answer_and_the_wrong_ones_of_each_category_have_images(made):

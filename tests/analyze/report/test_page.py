@@ -298,6 +298,8 @@ def test_the_page_in_chinese_has_no_english(pairs):
     said = re.findall(r'(?:title|aria-label)="([^"]*)"', body) + re.split(r"<[^>]*>", body.partition("<body>")[2])
     texts = [text.strip() for text in [*said, *(texts[1] for texts in all_texts().values())] if text.strip()]
     for text in texts:
+        if HOSTILE.startswith(html.unescape(text).rstrip("…")):
+            continue  # a category, as a picture cuts it off
         plain = NAMES.sub("", html.unescape(text).replace(HOSTILE, ""))
         assert not re.search("[A-Za-z]{2}", plain), text
         assert not re.search(r"[\u4e00-\u9fff] ?[,:;()]|[,:;()] ?[\u4e00-\u9fff]", plain), text

@@ -1,6 +1,7 @@
 // What is said of one sample: its question, answers and numbers, on a card, in the table and where it is open.
 import { Link } from "./controls";
 import { categories, column, page, samples } from "./data";
+import { go } from "./state";
 import { digits, words } from "./words";
 
 export const categoryOf = (row: number) => categories[samples.category[row]];
@@ -29,6 +30,16 @@ export function SaidByB({ row }: { row: number }) {
 
 // Whether B has the sample
 export const inB = (row: number) => (page.second?.prediction[row] ?? null) !== null;
+
+// Its question, which opens it, and a mark where the page has no image of it
+export function Opener({ row }: { row: number }) {
+  return (
+    <>
+      <Link text={samples.question[row] ?? samples.id[row]} onClick={() => go({ sample: row })} />
+      {page.images > 0 && samples.picture[row] === null && <span class="small no-image"> ({words.no_image})</span>}
+    </>
+  );
+}
 
 // `onOpen`: its question is a button, and what B answers stands there too
 export function Said({ row, onOpen }: { row: number; onOpen?: () => void }) {

@@ -1,7 +1,8 @@
 // The heads: their map, the highest and the lowest of them, and the one that is chosen.
 import { useMemo } from "preact/hooks";
+import { Opener } from "./answers";
 import { Figure } from "./chart";
-import { Link, Select, WithHeads } from "./controls";
+import { Select, WithHeads } from "./controls";
 import { type Kind, type Measure, array, categories, cells, headOf, heads, layerOf, layers, page, samples } from "./data";
 import { Define } from "./define";
 import {
@@ -332,7 +333,7 @@ function TopSamples({ cell, measure }: { cell: number; measure: Measure }) {
           return (
             <li key={row} data-sample={samples.id[row]}>
               <b>{written(measure, values[place])}</b>{" "}
-              <Link text={samples.question[row] ?? samples.id[row]} onClick={() => go({ sample: row })} />
+              <Opener row={row} />
               <span class="small"> {categories[samples.category[row]]}</span>
             </li>
           );

@@ -1,7 +1,6 @@
 // The samples as a table: a line each, sorted by a column whose name is pressed.
 import type { ComponentChildren } from "preact";
-import { Right, categoryOf, nameOfSaid, stateOf } from "./answers";
-import { Link } from "./controls";
+import { Opener, Right, categoryOf, nameOfSaid, stateOf } from "./answers";
 import { column, page, samples } from "./data";
 import { canSort, nameOfSort } from "./listing";
 import { measureOf, written } from "./measures";
@@ -21,9 +20,7 @@ const numberOf =
 function columnsOf(state: State, values: (row: number) => number | undefined): [Name, Cell][] {
   const { second } = page;
   const measure = measureOf(state.measure);
-  const open: Cell = (row) => (
-    <Link text={samples.question[row] ?? samples.id[row]} onClick={() => go({ sample: row })} />
-  );
+  const open: Cell = (row) => <Opener row={row} />;
   const inB = valuesInB(state.measure, state.cell);
   const value: Cell = (row) => written(measure, values(row) ?? NaN);
   const prediction = (texts: (string | null)[], right: (0 | 1 | null)[]): Cell => (row) => (
