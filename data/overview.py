@@ -55,7 +55,7 @@ OPENING = """\
 
 Everything here was made by the recipes in `data/`, from seeds, and is small enough to lie beside the code. `make
 demo` runs the main job on the first model and the first file, `make tour` the first two models on the first two files,
-the third on the third, and the fourth on the fourth."""
+the third on the third, and the fourth on the fourth. The [tutorial](../tutorial.ipynb) uses all but the last."""
 PICTURES = """\
 ![T2V and V2T of `tiny-llava`](../readme/demo_overall.png)
 
@@ -63,8 +63,9 @@ PICTURES = """\
 
 *Above: `tiny-llava` on `MME_test.json`. In most heads text gives the image about a quarter of its attention. Below
 (`--metrics a2v`): in most heads of layer 0 the last token hardly looks at the image, and in `L5H5` at nothing else. Yet
-hiding the image from the question costs three answers of 312 in layers 3 to 5, and in layer 0 it takes existence,
-position and color to chance: how much a head looks does not tell how much it matters.*"""
+hiding the image from the question costs three answers of 312 in layers 3 to 5: how much a head looks does not tell how
+much it matters. In layer 0 it takes existence, position and color to chance, but by way of the other question tokens,
+which do look there.*"""
 DESCRIBED = f"""\
 ## What is described
 
