@@ -159,7 +159,7 @@ def _layer_bars(picture: LayerBars) -> Figure:
         axes.tick_params(labelbottom=first + columns >= layers)
         short_tick_labels(axes).yaxis.set_major_locator(MaxNLocator(3, steps=_STEPS))
     figure.supxlabel("Head", size=printed(LETTERS), y=TEXT_GAP / height)
-    figure.supylabel("Mean attention value", size=printed(LETTERS), x=TEXT_GAP / width)
+    figure.supylabel(f"Mean {picture.flow.upper()}", size=printed(LETTERS), x=TEXT_GAP / width)
     return figure
 
 

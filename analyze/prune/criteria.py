@@ -64,7 +64,8 @@ def read_criteria(
     Args:
         samples: of `answered`.
         ranks: bool [samples], those that rank.
-        asked: names of criteria, in the order in which they are shown; None: all that the run has.
+        asked: names of criteria, in the order in which they are shown; None: all that the run has. The measured effect
+            is among them where jobs are named.
         effects: see `effect_jobs`.
 
     Raises:
@@ -80,7 +81,7 @@ def read_criteria(
     there += [DIRECT] if CONTRIBUTIONS in tables else []
     there += [name for name in INFLUENCES if LAYERS_TABLE in tables and (name != BI_IMAGE or not across)]
     there += [EFFECT] if jobs else []
-    wanted = there if asked is None else list(dict.fromkeys(asked))
+    wanted = there if asked is None else list(dict.fromkeys([*asked, *([EFFECT] if effects else [])]))
     if missing := [name for name in wanted if name not in there]:
         raise HeadflowError(
             f"{heads.run.path} has no criterion {listed(missing)}; it has {', '.join(there) or 'none'}",

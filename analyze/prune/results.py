@@ -159,7 +159,8 @@ def cost_of_sets(
     job = open_job(heads.run, name)
     if not (folder / SETS).exists():
         raise HeadflowError(
-            f"{heads.run.path} has a job {name}, but {folder} has no {SETS} that it could be of; choose another name",
+            f"{heads.run.path} has a job {name}, but {folder} has no {SETS} that it could be of; name the "
+            "folder that has, or another job",
             setting="job",
         )
     design, sets, tests = read_design(folder)

@@ -210,6 +210,8 @@ def test_the_job_of_effects(run, tmp_path, world):
     measure(path, world, "cut", singles(world), kind="edge")
     assert rank_run(heads, resamples=200).criteria["job"].tolist()[-1] == "cut"  # edge before others
     assert rank_run(heads, effects=["zeroed"], resamples=200).criteria["kind"].tolist()[-1] == "zero"
+    named = rank_run(heads, criteria=["q2v"], effects=["zeroed"], resamples=200)
+    assert [each.criterion.name for each in named.ranked] == ["q2v", "effect"]  # as a job is named
     measure(path, world, "again", singles(world), kind="edge")
     with pytest.raises(HeadflowError, match=r"again \(edge\), cut \(edge\), zeroed \(zero\); choose one"):
         rank_run(heads)
