@@ -256,7 +256,7 @@ def diagnose(
         written=written,
         positions=positions,
         units=clusters.units[1],
-        few=counted(clusters.images, *clusters.units) if clusters.images < FEW_IMAGES else "",
+        few=counted(different, *clusters.units) if (different := clusters.together()) < FEW_IMAGES else "",
     )
 
 

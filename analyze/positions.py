@@ -72,7 +72,11 @@ class Positions:
                         "without a position bias have such a line)"
                     )
         if found.empty and len(told):
-            yield "position: no letter is given significantly too often, or too seldom, in any category or over all"
+            tested = "over all" if told.index.isin(self.over_all.index).all() else "in any category or over all"
+            yield f"position: no letter is given significantly too often, or too seldom, {tested}"
+        why = [note.removeprefix("cannot tell: ") for note in self.over_all["note"].unique()]
+        if not {"", NO_LEAN} & {*why}:
+            yield f"position: cannot be told over all: {'; '.join(why)}"
         parts = self.letters[self.letters["category"] != self.letters["category"].iloc[-1]]
         told_in = parts.loc[parts["note"].isin(["", NO_LEAN]), "category"].nunique()
         if untold := parts["category"].nunique() - told_in:
@@ -116,7 +120,8 @@ def _letters(samples: pd.DataFrame, bootstrap: Bootstrap, flips: int) -> pd.Data
     sums = [clusters.sums(np.where(offered, each, 0.0)) for each in (given, right, expected, given ^ right, offered)]
     groups = list(image_groups(clusters))
     excess = sums[0] - sums[2]
-    notes = [[cannot_tell_bias(each, clusters) for each in sums[3][images].T] for _, images in groups]
+    wrong = [*(sums[3][images] for _, images in groups[:-1]), clusters.joined(sums[3])]
+    notes = [[cannot_tell_bias(each, clusters) for each in values.T] for values in wrong]
     p = _tested(excess, [images for _, images in groups], np.array(notes) == "", bootstrap, flips)
     rows = []
     for place, (name, images) in enumerate(groups):

@@ -189,8 +189,29 @@ def test_what_a_set_costs_is_told_in_points_of_accuracy():
 
 def test_too_few_images_tell_nothing_of_positions(tmp_path):
     lines = diagnosed(write_choices(tmp_path / "run", images=9)).verdict()
-    assert "position: cannot be told in 2 of 2 categories" in lines
-    assert not any("significantly" in line for line in lines if line.startswith("position"))
+    assert [line for line in lines if line.startswith("position")] == [
+        "position: cannot be told over all: 9 images with an answer that is an option, fewer than 20",
+        "position: cannot be told in 2 of 2 categories",
+    ]
+
+
+def test_no_category_is_said_to_be_without_a_bias_where_none_can_be_told(tmp_path):
+    lines = diagnosed(write_choices(tmp_path / "run", images=24)).verdict()  # 12 in each category
+    assert [line for line in lines if line.startswith("position")] == [
+        "position: no letter is given significantly too often, or too seldom, over all",
+        "position: cannot be told in 2 of 2 categories",
+    ]
+
+
+def test_an_image_in_two_categories_counts_once_over_all(tmp_path):
+    run = write_choices(tmp_path / "run", images=24)
+    for part in (run / "samples").glob("*.parquet"):
+        table = pq.read_table(part)
+        images = [f"{row // 2 % 12:064x}" for row in table["row"].to_pylist()]  # the same 12 in each category
+        place = table.schema.get_field_index("image_sha256")
+        pq.write_table(table.set_column(place, "image_sha256", pa.array(images)), part)
+    lines = diagnosed(run).verdict()
+    assert "position: cannot be told over all: 12 images with an answer that is an option, fewer than 20" in lines
 
 
 def test_answers_that_are_no_option_tell_nothing_of_positions(tmp_path, capsys):
