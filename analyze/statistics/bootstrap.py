@@ -11,6 +11,7 @@ short for few images, and for differences that few images make: of 20 to 40 imag
 these in 94% to 96%. Shares have intervals of their own: see `intervals.share_intervals`.
 """
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -21,7 +22,11 @@ from scipy import special
 from analyze.statistics.clusters import Array, Clusters, Codes, places_of_each
 
 RESAMPLES, SEED, LEVEL = 10_000, 0, 0.95
-_ROWS = 500  # resamples drawn at once
+_ROWS = 500  # resamples drawn at once: the draws of a seed depend on it
+_AT_ONCE = 2_000_000  # weights made at once
+
+Chosen = slice | npt.NDArray[np.bool_] | npt.NDArray[np.int64]
+Array32 = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -51,22 +56,34 @@ class Bootstrap:
     resamples: int = RESAMPLES
     seed: int = SEED
 
+    def weights(self, resamples: slice = slice(None), images: Chosen = slice(None)) -> npt.NDArray[np.float32]:
+        """The weights of some images in some resamples, float32 [resamples, images]; the same in each category."""
+        own = np.arange(self.clusters.images)[images]
+        own = own if self.clusters.picture is None else self.clusters.picture[own]
+        strata = self._strata
+        number = np.bincount(strata)[strata[own]]
+        drawn = self._drawn[resamples, own]
+        return np.multiply(drawn, number / np.maximum(1, number - 1), dtype=np.float64).astype(np.float32)
+
     @cached_property
-    def weights(self) -> npt.NDArray[np.float32]:
-        """The weight of each image, float32 [resamples, images]; the same in each category that an image is in.
+    def _drawn(self) -> npt.NDArray[np.uint8]:
+        """How often each image is drawn, [resamples, pictures]: about once, so that a byte is enough.
 
         The resamples of one image are beside each other in memory, so that those of some images are taken fast.
         """
         rng = np.random.default_rng(self.seed)
-        strata = self._strata
-        weights = np.empty((self.resamples, len(strata)), np.float32, order="F")
-        for members in places_of_each(strata):
+        drawn = np.empty((self.resamples, len(self._strata)), np.uint8, order="F")
+        for members in places_of_each(self._strata):
             number = len(members)
-            for first in range(0, self.resamples, _ROWS):
-                rows = slice(first, min(first + _ROWS, self.resamples))
-                drawn = rng.multinomial(max(1, number - 1), np.full(number, 1 / number), size=rows.stop - first)
-                weights[rows, members] = drawn * (number / max(1, number - 1))
-        return weights if self.clusters.picture is None else weights[:, self.clusters.picture]
+            for rows in self._blocks(_ROWS):
+                size = rows.stop - rows.start
+                drawn[rows, members] = rng.multinomial(max(1, number - 1), np.full(number, 1 / number), size=size)
+        return drawn
+
+    def _blocks(self, size: int) -> Iterator[slice]:
+        """All resamples, so many at once."""
+        for first in range(0, self.resamples, size):
+            yield slice(first, min(first + size, self.resamples))
 
     @cached_property
     def _strata(self) -> Codes:
@@ -87,12 +104,8 @@ class Bootstrap:
         """
         order = np.flatnonzero(images)[np.argsort(self.clusters.category[images], kind="stable")]
         starts = np.flatnonzero(np.diff(self.clusters.category[order], prepend=-1))
-        weights = self.weights[:, order]
-        above, below = (
-            np.add.reduceat(weights * each[order].astype(np.float32), starts, axis=1) for each in (sums, counts)
-        )
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return (above / below).astype(np.float64)
+        own = [each[order].astype(np.float32) for each in (sums, counts)]
+        return self._ratios(order, lambda weights: [np.add.reduceat(weights * each, starts, axis=1) for each in own])
 
     def ratios(self, sums: Array, counts: Array, images: npt.NDArray[np.bool_] | None = None) -> Array:
         """Draws of sum(sums) / sum(counts).
@@ -105,14 +118,25 @@ class Bootstrap:
         Returns:
             float64 [resamples] or [resamples, statistics]; NaN where a resample has no count.
         """
-        chosen = slice(None) if images is None or images.all() else images  # of all, weights are not copied
+        chosen: Chosen = slice(None) if images is None else images
+        own = [each[chosen].astype(np.float32) for each in (sums, counts)]
+        own[1] = own[1][:, None] if own[1].ndim < own[0].ndim else own[1]
         # The last digits of a product depend on the order in memory, and are kept as they were
-        weights = np.ascontiguousarray(self.weights) if images is None else self.weights[:, chosen]
-        above = weights @ sums[chosen].astype(np.float32)
-        below = weights @ counts[chosen].astype(np.float32)
-        below = below[:, None] if below.ndim < above.ndim else below
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return (above / below).astype(np.float64)
+        ordered = np.ascontiguousarray if images is None else np.asarray
+        return self._ratios(chosen, lambda weights: [ordered(weights) @ each for each in own])
+
+    def _ratios(self, images: Chosen, add: Callable[[Array32], Sequence[Array32]]) -> Array:
+        """Draws of a ratio, [resamples, ...], from what adds up the weights of some resamples above and below.
+
+        As many resamples at once as `_AT_ONCE` allows: the weights of all would be large, and are never made.
+        """
+        found = list[Array]()
+        number = len(np.arange(self.clusters.images)[images])
+        for rows in self._blocks(max(1, _AT_ONCE // max(1, number))):
+            above, below = add(self.weights(rows, images))
+            with np.errstate(invalid="ignore", divide="ignore"):
+                found.append((above / below).astype(np.float64))
+        return np.concatenate(found)
 
     def mean(self, sums: Array, counts: Array, images: npt.NDArray[np.bool_] | None = None) -> Interval:
         """The interval of sum(sums) / sum(counts), of one statistic; arguments as for `ratios`.

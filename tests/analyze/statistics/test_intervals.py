@@ -1,5 +1,8 @@
 """Oracle: scipy and statsmodels, brute force, and simulations whose truth is known."""
 
+import tracemalloc
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -79,7 +82,7 @@ def test_a_bootstrap_of_single_questions_is_student_s():
 
 def test_resamples_keep_the_size_of_each_category_and_depend_on_the_seed_alone():
     of = clusters(50, categories=3)
-    one, same, other = (Bootstrap(of, 100, seed).weights for seed in (0, 0, 1))
+    one, same, other = (Bootstrap(of, 100, seed).weights() for seed in (0, 0, 1))
     assert (one == same).all()
     assert (one != other).any()
     for category in range(3):
@@ -89,7 +92,43 @@ def test_resamples_keep_the_size_of_each_category_and_depend_on_the_seed_alone()
 def test_resamples_of_the_same_images_are_drawn_once():
     bootstrap, other = Bootstrap(clusters(20, categories=2), 100, 3), clusters(21, categories=2)
     assert bootstrap.of(clusters(20, categories=2)) is bootstrap
-    assert (bootstrap.of(other).weights == Bootstrap(other, 100, 3).weights).all()
+    assert (bootstrap.of(other).weights() == Bootstrap(other, 100, 3).weights()).all()
+
+
+@pytest.mark.parametrize("pictures", [None, np.arange(40) % 30])
+def test_ratios_are_those_of_one_product_with_all_weights(pictures, monkeypatch):
+    """However many resamples are weighed at once; the draws of a seed are those of `multinomial`, 500 at once."""
+    of, rng = replace(clusters(40, categories=2), picture=pictures), np.random.default_rng(0)
+    strata = of.strata
+    whole, draws = np.empty((700, len(strata))), np.random.default_rng(3)
+    for stratum in np.unique(strata):
+        members = np.flatnonzero(strata == stratum)
+        for rows in (slice(0, 500), slice(500, 700)):
+            drawn = draws.multinomial(len(members) - 1, np.full(len(members), 1 / len(members)), rows.stop - rows.start)
+            whole[rows, members] = drawn * len(members) / (len(members) - 1)
+    whole = whole if pictures is None else whole[:, pictures]
+    monkeypatch.setattr("analyze.statistics.bootstrap._AT_ONCE", 1_000)
+    bootstrap, sums, counts = Bootstrap(of, 700, 3), rng.random((40, 2)), rng.integers(1, 4, 40)
+    assert bootstrap.weights() == pytest.approx(whole)
+    for images in (None, rng.random(40) < 0.7):
+        own = slice(None) if images is None else images
+        expected = (whole[:, own] @ sums[own]) / (whole[:, own] @ counts[own])[:, None]
+        assert bootstrap.ratios(sums, counts, images) == pytest.approx(expected, rel=1e-5)
+
+
+def test_resampling_holds_a_byte_for_each_draw_and_copies_none(monkeypatch):
+    monkeypatch.setattr("analyze.statistics.bootstrap._AT_ONCE", 50_000)
+    of = clusters(1_000)
+    bootstrap = Bootstrap(of, 1_000)
+    tracemalloc.start()
+    try:
+        bootstrap.weights(slice(1))
+        assert tracemalloc.get_traced_memory()[0] < 1.2e6  # as float32, they were 4 MB
+        tracemalloc.reset_peak()
+        bootstrap.ratios(np.ones(1_000), of.counts)
+        assert tracemalloc.get_traced_memory()[1] < 3e6  # and a copy of them as much again
+    finally:
+        tracemalloc.stop()
 
 
 def test_many_at_once_are_each_alone():
