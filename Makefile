@@ -23,7 +23,7 @@ DEVICE ?= auto
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-llava demo tour tutorial train-demo data extract knock-out plots summary compare diagnose image prompts prune maps words mentions report verify validate export-pt import-pt test check page reference bench bench-writing bench-plots clean
+.PHONY: help setup setup-llava demo tour tutorial train-demo data extract knock-out plots summary compare diagnose image prompts prune maps words mentions report verify validate export-pt import-pt test check page reference bench bench-writing bench-plots bench-page clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -234,6 +234,9 @@ bench-writing: $(VENV)/.all  ## measure what observing each token that a model w
 
 bench-plots: $(VENV)/.all  ## measure plots at the size of MME, and ten times that: [ARGS]
 	$(BIN)/python -m tests.bench.plots $(ARGS)
+
+bench-page: $(VENV)/.all  ## measure the page of a run, one file and a folder, at the size of MME, and ten times that: [ARGS]
+	$(BIN)/python -m tests.bench.page $(ARGS)
 
 clean:  ## remove the environment and caches; runs stay
 	rm -rf $(VENV) $(LLAVA_VENV) $(APP)/node_modules *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
