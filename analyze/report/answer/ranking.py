@@ -86,9 +86,12 @@ def picture(rows: Rows, addresses: Sequence[str], title: str, label: str) -> str
     chart = alt.layer(*layers).properties(width=_WIDTH, height=_ROW * max(1, len(rows)))
     soft, line = _INKS["soft"], _INKS["line"]
     axis: dict[str, object] = {"labelColor": soft, "titleColor": soft, "gridColor": line, "domainColor": line}
-    axis["tickColor"] = line
-    axis |= {"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": 500, "tickCount": 5, "labelLimit": 150}
-    config = {"background": None, "axis": axis, "view": {"stroke": None}}
+    axis |= {"tickColor": line, "tickCount": 5, "labelLimit": _NAMES - 10}
+    axis |= {"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": 500}
+    # A browser's letters may be wider than those that Vega measures names by
+    names = min(_NAMES, 7 * max((len(str(row["head"])) for row in rows), default=0))
+    padding = {"left": 5 + 0.25 * names, "right": 5, "top": 5, "bottom": 5}
+    config = {"background": None, "axis": axis, "view": {"stroke": None}, "padding": padding}
     svg = themed(vl_convert.vegalite_to_svg({**chart.to_dict(), "config": config}), label)
     rest = iter(addresses)
     return _LABEL.sub(lambda found: _row_link(found, next(rest)), svg)
