@@ -84,7 +84,7 @@ def _curves(found: Costs) -> Iterator[str]:
             yield f"{line}; no comparison is possible, as {why}"
             continue
         band = f"{row['random_median']:.2f} ({row['random_low']:.2f} to {row['random_high']:.2f})"
-        told = "not told from random"
+        told = "not significantly different from random"
         if row["adjusted_p"] <= _SIGNIFICANT:
             told = f"{'less' if row['p_less'] < row['p'] else 'more'} than random, p {row['adjusted_p']:.2g}"
         yield f"{line}, random {band}: {told}"
