@@ -1,4 +1,4 @@
-// Made by `make page` of analyze/report/app, with Preact (MIT): 40c106ef017f1e53d2b5bee8cbf4c590b6c8a47b00a7d4f2fc858098a069eeef
+// Made by `make page` of analyze/report/app, with Preact (MIT): f9c5af57cfb0288f2830b5a5363e36da1a970261875dddfdf97926ef46b51983
 "use strict";
 (() => {
   // node_modules/preact/dist/preact.mjs
@@ -414,7 +414,7 @@
   function counted(name, number) {
     return filled(number === 1 && `${name}_one` in words ? `${name}_one` : name, { number });
   }
-  var missing = (value) => value == null || Number.isNaN(value), minus = (text) => text.replace("-", "−");
+  var clipped = (text, most) => text.length > most ? `${text.slice(0, most)}…` : text, missing = (value) => value == null || Number.isNaN(value), minus = (text) => text.replace("-", "−");
   function digits(value, places) {
     return missing(value) ? "–" : minus(value.toFixed(places));
   }
@@ -592,7 +592,7 @@
   // src/address.tsx
   var LONGEST = 60;
   function Address() {
-    let names2 = notThere().map((name) => name.length > LONGEST ? `${name.slice(0, LONGEST)}…` : name);
+    let names2 = notThere().map((name) => clipped(name, LONGEST));
     return /* @__PURE__ */ a3("div", { role: "status", children: names2.length > 0 && /* @__PURE__ */ a3("p", { class: "note", children: filled("not_there", { names: names2.join(words.comma) }) }) });
   }
   function CopyLink() {
@@ -831,6 +831,12 @@
       " ",
       /* @__PURE__ */ a3("select", { id, value, onChange: (event) => onChoose(event.currentTarget.value), children: choices.map(([each, text]) => /* @__PURE__ */ a3("option", { value: each, children: text }, each)) })
     ] });
+  }
+  function LinksToHeads({ cells: cells2 }) {
+    return /* @__PURE__ */ a3($, { children: cells2.map((cell) => /* @__PURE__ */ a3($, { children: [
+      /* @__PURE__ */ a3(Link, { text: shortName(cell), onClick: () => go({ cell }) }),
+      " "
+    ] })) });
   }
   function WithHeads({ text, measure }) {
     let parts = text.split(/\b(L\d+H\d+)\b/);
@@ -1097,23 +1103,26 @@
 
   // src/compared.tsx
   var MOST_NAMED = 3;
-  function nameOf(model, cell) {
-    return `L${model.layers[Math.floor(cell / model.heads)]}H${cell % model.heads}`;
+  function placeOf(model, cell) {
+    return { layer: model.layers[Math.floor(cell / model.heads)], head: cell % model.heads };
   }
   var rowOf = (name, row, size) => array(name).subarray(row * size, (row + 1) * size);
-  function Map2({ model, state: state2 }) {
-    let { measure: key, category } = state2, means = model.name === "a" ? `${key}/means` : `b/${key}/means`, size = model.layers.length * model.heads, values2 = w2(() => rowOf(means, category, size), [means, category]), alike = model.name === "a" || model.heads === heads && String(model.layers) === String(layers), highest = w2(() => ranked(values2), [values2]), place = (cell) => ({ layer: model.layers[Math.floor(cell / model.heads)], head: cell % model.heads }), data = w2(() => ({ cells: highest.map((cell, order2) => ({
-      ...place(cell),
+  function MapOfRun({ model, state: state2 }) {
+    let { measure: key, category } = state2, measure = measureOf(key), means = model.name === "a" ? `${key}/means` : `b/${key}/means`, size = model.layers.length * model.heads, values2 = w2(() => rowOf(means, category, size), [means, category]), alike = model.name === "a" || model.heads === heads && String(model.layers) === String(layers), highest = w2(() => ranked(values2), [values2]), data = w2(() => ({ cells: highest.map((cell, order2) => ({
+      ...placeOf(model, cell),
       cell,
       shade: values2[cell],
       told: 1,
-      text: digits(values2[cell], 4),
+      text: written(measure, values2[cell]),
       interval: "–",
       rank: order2 + 1
-    })), chosen: alike ? [place(state2.cell)] : [] }), [highest, alike && state2.cell]), signals = w2(() => {
-      let { low, high, ticks: ticks2, labels } = scaleOf(rowOf(`b/${key}/ends`, category, 2), highest.map((cell) => values2[cell]));
+    })), chosen: alike ? [placeOf(model, state2.cell)] : [] }), [highest, alike && state2.cell]), signals = w2(() => {
+      let shown = highest.map((cell) => values2[cell]), { low, high, ticks: ticks2, labels } = scaleOf(rowOf(`b/${key}/ends`, category, 2), shown);
       return { low, high, ticks: ticks2, labels, fade: 1 };
-    }, [key, category, highest]), named = highest.slice(0, MOST_NAMED).map((cell) => `${nameOf(model, cell)} ${digits(values2[cell], 4)}`), caption = [model.name.toUpperCase(), words.comma, words.highest, words.colon, named.join(words.comma)].join(""), own = alike && !highest.slice(0, MOST_NAMED).includes(state2.cell) ? `${words.semicolon}${nameOf(model, state2.cell)} ${digits(values2[state2.cell], 4)}` : "";
+    }, [key, category, highest]), said = (cell) => {
+      let { layer, head } = placeOf(model, cell);
+      return `L${layer}H${head} ${written(measure, values2[cell])}`;
+    }, named = highest.slice(0, MOST_NAMED), list = named.map(said).join(words.comma), caption = [model.name.toUpperCase(), words.comma, words.highest, words.colon, list].join(""), own = alike && !named.includes(state2.cell) ? words.semicolon + said(state2.cell) : "";
     return /* @__PURE__ */ a3(
       Figure,
       {
@@ -1122,7 +1131,7 @@
         label: caption,
         data,
         signals,
-        parts: [measureOf(key).name, ...category ? [categoryName(category)] : []],
+        parts: [measure.name, ...category ? [categoryName(category)] : []],
         onPick: (datum) => alike && choose(datum),
         children: /* @__PURE__ */ a3("figcaption", { children: caption + own })
       }
@@ -1152,7 +1161,16 @@
         words.profiles,
         /* @__PURE__ */ a3(Define, { name: words.depth, texts: [words.define_depth] })
       ] }),
-      /* @__PURE__ */ a3("div", { class: "controls", children: /* @__PURE__ */ a3(Select, { id: "compared", label: "column", value: compared2, choices: page.columns, onChoose: (name) => go({ compared: name }) }) }),
+      /* @__PURE__ */ a3("div", { class: "controls", children: /* @__PURE__ */ a3(
+        Select,
+        {
+          id: "compared",
+          label: "column",
+          value: compared2,
+          choices: page.columns,
+          onChoose: (name) => go({ compared: name })
+        }
+      ) }),
       /* @__PURE__ */ a3(Printed, { parts: [["column", Object.fromEntries(page.columns)[compared2]]] }),
       chart("profiles"),
       page.charts.differences && /* @__PURE__ */ a3($, { children: [
@@ -1163,17 +1181,17 @@
     ] });
   }
   function Beside({ state: state2, other }) {
-    let { measure: key, category } = state2;
-    if (!other.measures.includes(key)) return /* @__PURE__ */ a3("p", { id: "not-beside", children: filled("not_beside", { measure: measureOf(key).label }) });
+    let { measure: key, category } = state2, { label: measure } = measureOf(key);
+    if (!other.measures.includes(key)) return /* @__PURE__ */ a3("p", { id: "not-beside", children: filled("not_beside", { measure }) });
     let [a4, b] = [
       { name: "a", layers, heads },
       { name: "b", layers: other.layers, heads: other.heads }
     ];
     return /* @__PURE__ */ a3($, { children: [
-      /* @__PURE__ */ a3("p", { class: "definition", id: "beside-what", children: filled("beside_what", { measure: measureOf(key).label, category: categoryName(category) }) }),
+      /* @__PURE__ */ a3("p", { class: "definition", id: "beside-what", children: filled("beside_what", { measure, category: categoryName(category) }) }),
       /* @__PURE__ */ a3("div", { class: "split even", children: [
-        /* @__PURE__ */ a3(Map2, { model: a4, state: state2 }),
-        /* @__PURE__ */ a3(Map2, { model: b, state: state2 })
+        /* @__PURE__ */ a3(MapOfRun, { model: a4, state: state2 }),
+        /* @__PURE__ */ a3(MapOfRun, { model: b, state: state2 })
       ] })
     ] });
   }
@@ -1316,8 +1334,8 @@
   // src/missing.tsx
   var NAMED = 3;
   function Missing() {
-    let names2 = missingPieces().map((name) => `pieces/${name}.js`), shown = [...names2.slice(0, NAMED), ...names2.length > NAMED ? [filled("and_more", { number: names2.length - NAMED })] : []];
-    return /* @__PURE__ */ a3("div", { role: "alert", class: "missing", children: names2.length > 0 && /* @__PURE__ */ a3("p", { class: "note", children: filled("missing_pieces", { names: shown.join(words.comma) }) }) });
+    let names2 = missingPieces().map((name) => `pieces/${name}.js`), shown = names2.slice(0, NAMED);
+    return names2.length > NAMED && shown.push(filled("and_more", { number: names2.length - NAMED })), /* @__PURE__ */ a3("div", { role: "alert", class: "missing", children: names2.length > 0 && /* @__PURE__ */ a3("p", { class: "note", children: filled("missing_pieces", { names: shown.join(words.comma) }) }) });
   }
 
   // src/texts.ts
@@ -1327,19 +1345,19 @@
     return piece2 && own ? { piece: piece2, own } : null;
   }
   var tokensOf = (row) => textOf2(row)?.own.pieces ?? null, hasMasses = (cell) => page.texts?.cells.includes(cell) ?? !1, hasStepMaps = (row) => page.texts?.mapped_rows.includes(row) ?? !1, stepsOf = (row) => Math.ceil((samples.n_generated?.[row] ?? 0) / page.texts.every);
-  function placeOf(step) {
+  function placeOf2(step) {
     let { every } = page.texts;
     return step >= 0 && step % every === 0 ? step / every : null;
   }
   function massAt(row, step, cell) {
-    let found = textOf2(row), place = placeOf(step);
+    let found = textOf2(row), place = placeOf2(step);
     if (!found || place === null || place >= stepsOf(row)) return NaN;
     if (cell === null) return found.piece.array("means")[found.own.means + place];
     let head = found.piece.data.cells.indexOf(cell);
     return head < 0 ? NaN : found.piece.array("masses")[found.own.masses + head * stepsOf(row) + place] / ONE;
   }
   function mapAt(row, step, cell) {
-    let found = textOf2(row), sample = found?.own.maps, head = found?.piece.data.mapped.indexOf(cell) ?? -1, place = placeOf(step);
+    let found = textOf2(row), sample = found?.own.maps, head = found?.piece.data.mapped.indexOf(cell) ?? -1, place = placeOf2(step);
     if (!found || !sample || head < 0 || place === null || place >= stepsOf(row)) return null;
     let number = head * stepsOf(row) + place, patches = sample.rows * sample.columns, first = sample.maps + number * patches;
     return {
@@ -1359,11 +1377,14 @@
   var numberOfTexts = () => samples.text?.filter((text) => text !== null).length ?? 0, numberOfHeads = () => page.texts?.there ?? cells;
 
   // src/picture.tsx
-  var HIGHEST = 220, MASS_OF_STEP = "G2V", hasImage = (row) => samples.picture[row] !== null, foundMap = (row, cell, run, step) => cell === null ? null : step < 0 ? mapOf(row, cell, run) : mapAt(row, step, cell);
+  var HIGHEST = 220, MASS_OF_STEP = "G2V", hasImage = (row) => samples.picture[row] !== null, nameOfMassAt = (step) => step < 0 ? nameOfMass() : MASS_OF_STEP;
+  function mapAtStep(row, cell, step, run = "a") {
+    return cell === null ? null : step < 0 ? mapOf(row, cell, run) : mapAt(row, step, cell);
+  }
   function Picture({ row, cell, height = HIGHEST, run = "a", step = -1 }) {
     if (!hasImage(row))
       return page.images ? /* @__PURE__ */ a3("div", { class: "nothing", children: words.no_image }) : /* @__PURE__ */ a3("div", {});
-    let found = foundMap(row, cell, run, step), number = samples.images[row], mass = step < 0 ? nameOfMass() : MASS_OF_STEP, alt = `${words.image_of} ${samples.question[row] ?? samples.id[row]}`;
+    let found = mapAtStep(row, cell, step, run), number = samples.images[row], mass = nameOfMassAt(step), alt = `${words.image_of} ${samples.question[row] ?? samples.id[row]}`;
     return /* @__PURE__ */ a3("div", { class: "picture", children: [
       /* @__PURE__ */ a3(Framed, { row, cell, height, alt, run, step }),
       found && /* @__PURE__ */ a3("p", { class: "small mass", children: filled("mass_here", { head: shortName(cell), mass, value: digits(found.mass, 3) }) }),
@@ -1374,7 +1395,7 @@
     image.parentElement.style.setProperty("--ratio", String(image.naturalWidth / image.naturalHeight));
   }
   function Framed({ row, cell, height = HIGHEST, alt, run = "a", step = -1 }) {
-    let found = foundMap(row, cell, run, step), image = /* @__PURE__ */ a3("img", { src: imageSource(row) ?? void 0, alt, onLoad: tellRatio });
+    let found = mapAtStep(row, cell, step, run), image = /* @__PURE__ */ a3("img", { src: imageSource(row) ?? void 0, alt, onLoad: tellRatio });
     return found ? /* @__PURE__ */ a3(Overlaid, { found, height, children: image }) : /* @__PURE__ */ a3("div", { class: "frame", children: image });
   }
   function placed(found, [x0, y0, x1, y1]) {
@@ -1453,16 +1474,16 @@
   function nameOfToken(row, step) {
     let text = (tokensOf(row)?.[step] ?? "").trim().replaceAll(`
 `, "↵");
-    return text.length > LETTERS2 ? `${text.slice(0, LETTERS2)}…` : text || words.special_token;
+    return clipped(text, LETTERS2) || words.special_token;
   }
   function Written({ state: state2 }) {
     let row = state2.sample, text = samples.text?.[row] ?? null;
     if (text === null) return null;
-    let pieces = tokensOf(row), { shown, number } = { shown: page.texts?.rows.length ?? 0, number: numberOfTexts() }, here2 = page.texts?.rows.includes(row) ?? !1;
+    let pieces = tokensOf(row), rows = page.texts?.rows;
     return /* @__PURE__ */ a3("section", { class: "written", "aria-labelledby": "written-title", children: [
       /* @__PURE__ */ a3("h3", { id: "written-title", children: words.wrote }),
       pieces ? /* @__PURE__ */ a3(Tokens, { pieces, state: state2 }) : /* @__PURE__ */ a3("p", { class: "plain-text", children: text }),
-      page.texts && !here2 && /* @__PURE__ */ a3("p", { class: "small", children: filled("no_tokens_here", { shown, number }) })
+      rows && !rows.includes(row) && /* @__PURE__ */ a3("p", { class: "small", children: filled("no_tokens_here", { shown: rows.length, number: numberOfTexts() }) })
     ] });
   }
   function Tokens({ pieces, state: state2 }) {
@@ -1476,10 +1497,7 @@
     return /* @__PURE__ */ a3($, { children: [
       state2.tokens === "head" && head === null && /* @__PURE__ */ a3("p", { class: "note", id: "no-masses", children: [
         filled("by_mean_instead", { head: shortName(cell), number: numberOfHeads() }),
-        cells2.map((each) => /* @__PURE__ */ a3($, { children: [
-          /* @__PURE__ */ a3(Link, { text: shortName(each), onClick: () => go({ cell: each }) }),
-          " "
-        ] }))
+        /* @__PURE__ */ a3(LinksToHeads, { cells: cells2 })
       ] }),
       /* @__PURE__ */ a3("div", { class: "tokens", id: "tokens", role: "group", "aria-labelledby": "written-title", ref: place, onKeyDown: press, children: pieces.map((_3, each) => /* @__PURE__ */ a3(Token, { step: each, state: state2, head, end, first: each === Math.max(step, 0) }, each)) }),
       /* @__PURE__ */ a3("p", { class: "small", children: filled("ends", { end: words[`ended_${samples.ended?.[row] ?? "stop"}`] }) }),
@@ -1520,7 +1538,7 @@
   }
   function Token({ step, state: { sample: row, step: chosen }, head, end, first }) {
     let text = tokensOf(row)[step], mass = massAt(row, step, head), known = !Number.isNaN(mass), values2 = { text: nameOfToken(row, step), step, value: digits(mass, 3) }, label = filled(known ? "token_of" : "token_without", values2);
-    return /* @__PURE__ */ a3($, { children: /* @__PURE__ */ a3(
+    return /* @__PURE__ */ a3(
       "button",
       {
         type: "button",
@@ -1532,10 +1550,10 @@
         "aria-pressed": step === chosen,
         style: known ? shadeOf(mass, end) : {},
         onClick: () => go({ step: step === chosen ? -1 : step }),
-        children: text.trim() ? text.trim() : text.includes(`
-`) ? "↵" : "·"
+        children: text.trim() || (text.includes(`
+`) ? "↵" : "·")
       }
-    ) });
+    );
   }
   function ScaleOfTokens({ end }) {
     let colours = Array.from({ length: 9 }, (_3, place) => shadeOf(end * place / 8, end).background);
@@ -1548,7 +1566,7 @@
     ] });
   }
   function OfStep({ state: state2 }) {
-    let { sample: row, step, cell } = state2, head = shownHead(state2), mass = massAt(row, step, head), said = head === null ? "step_mean" : "step_mass", { mapped, mapped_there, mapped_rows } = page.texts;
+    let { sample: row, step, cell } = state2, head = shownHead(state2), mass = massAt(row, step, head), said = head === null ? "step_mean" : "step_mass";
     return /* @__PURE__ */ a3("div", { id: "of-step", "aria-live": "polite", children: [
       /* @__PURE__ */ a3("p", { children: [
         /* @__PURE__ */ a3("b", { children: filled("step_shown", { step, text: nameOfToken(row, step) }) }),
@@ -1559,14 +1577,15 @@
         filled(said, { head: shortName(cell), number: numberOfHeads(), step, value: digits(mass, 3) }),
         words.stop
       ] }),
-      Number.isNaN(mass) ? null : mapped_there ? hasStepMaps(row) ? !mapped.includes(cell) && /* @__PURE__ */ a3("p", { class: "small", children: [
-        filled("step_map_of_others", { head: shortName(cell) }),
-        mapped.map((each) => /* @__PURE__ */ a3($, { children: [
-          /* @__PURE__ */ a3(Link, { text: shortName(each), onClick: () => go({ cell: each }) }),
-          " "
-        ] }))
-      ] }) : /* @__PURE__ */ a3("p", { class: "small", children: filled("no_step_map_here", { shown: mapped_rows.length, number: numberOfTexts() }) }) : /* @__PURE__ */ a3("p", { class: "small", id: "no-step-maps", children: words.no_step_maps })
+      !Number.isNaN(mass) && /* @__PURE__ */ a3(WhyNoMap, { row, cell })
     ] });
+  }
+  function WhyNoMap({ row, cell }) {
+    let { mapped, mapped_there, mapped_rows } = page.texts;
+    return mapped_there ? hasStepMaps(row) ? mapped.includes(cell) ? null : /* @__PURE__ */ a3("p", { class: "small", children: [
+      filled("step_map_of_others", { head: shortName(cell) }),
+      /* @__PURE__ */ a3(LinksToHeads, { cells: mapped })
+    ] }) : /* @__PURE__ */ a3("p", { class: "small", children: filled("no_step_map_here", { shown: mapped_rows.length, number: numberOfTexts() }) }) : /* @__PURE__ */ a3("p", { class: "small", id: "no-step-maps", children: words.no_step_maps });
   }
 
   // src/drawer.tsx
@@ -1631,8 +1650,8 @@
     let measure = measureOf(state2.measure), value = knownValues(state2.measure, state2.cell)(state2.sample), on = value === void 0 ? words.value_elsewhere : written(measure, value), all = written(measure, mean(state2.measure, state2.cell, 0));
     return /* @__PURE__ */ a3($, { children: filled("head_on_sample", { head: headName(state2.cell), measure: measure.label, value: on, mean: all }) });
   }
-  function InB({ state: { sample, cell, measure, overlay, step } }) {
-    let { second } = page, key = measureOf(measure), value = valuesInB(measure, cell)?.(sample) ?? NaN, mapped = overlay && mapOf(sample, cell, "b") !== null, mass = massOf(sample, cell, "b");
+  function InB({ state: { sample, cell, measure: key, overlay, step } }) {
+    let { second } = page, measure = measureOf(key), value = valuesInB(key, cell)?.(sample) ?? NaN, mapped = overlay && mapOf(sample, cell, "b") !== null, mass = massOf(sample, cell, "b");
     return /* @__PURE__ */ a3("div", { id: "drawer-b", children: [
       /* @__PURE__ */ a3("h3", { children: "B" }),
       inB(sample) ? sameShape() ? /* @__PURE__ */ a3($, { children: [
@@ -1643,13 +1662,13 @@
           " ",
           mass !== void 0 && filled("mass_here", { head: shortName(cell), mass: nameOfMass(), value: digits(mass, 3) })
         ] }),
-        !Number.isNaN(value) && /* @__PURE__ */ a3("p", { class: "small", children: filled("value_in_b", { measure: key.label, value: written(key, value) }) })
+        !Number.isNaN(value) && /* @__PURE__ */ a3("p", { class: "small", children: filled("value_in_b", { measure: measure.label, value: written(measure, value) }) })
       ] }) : /* @__PURE__ */ a3("p", { class: "small", children: filled("other_heads_in_b", { layers: second.layers.length, heads: second.heads }) }) : /* @__PURE__ */ a3("p", { class: "small", children: words.not_in_b }),
       /* @__PURE__ */ a3(SaidByB, { row: sample })
     ] });
   }
   function Layer({ state: state2 }) {
-    let layer = Math.floor(state2.cell / heads), cells2 = Array.from({ length: heads }, (_3, head) => layer * heads + head), { sample, step } = state2, shown = cells2.filter((cell) => step < 0 ? mapOf(sample, cell) : mapAt(sample, step, cell)).length;
+    let layer = Math.floor(state2.cell / heads), cells2 = Array.from({ length: heads }, (_3, head) => layer * heads + head), { sample, step } = state2, shown = cells2.filter((cell) => mapAtStep(sample, cell, step)).length;
     return /* @__PURE__ */ a3($, { children: [
       /* @__PURE__ */ a3("div", { class: "controls", children: [
         /* @__PURE__ */ a3("h3", { children: step < 0 ? words.heads_of_layer : filled("heads_of_layer_at", { step }) }),
@@ -1669,9 +1688,9 @@
     ] });
   }
   function Tile({ cell, state: state2 }) {
-    let { sample: row, step } = state2, [mass, name] = step < 0 ? [massOf(row, cell) ?? NaN, nameOfMass()] : [massAt(row, step, cell), MASS_OF_STEP], said = Number.isNaN(mass) ? filled("mass_elsewhere", { mass: name }) : `${name} ${digits(mass, 3)}`, mapped = step < 0 ? mapOf(row, cell) : mapAt(row, step, cell);
+    let { sample: row, step } = state2, mass = step < 0 ? massOf(row, cell) ?? NaN : massAt(row, step, cell), name = nameOfMassAt(step), said = Number.isNaN(mass) ? filled("mass_elsewhere", { mass: name }) : `${name} ${digits(mass, 3)}`;
     return /* @__PURE__ */ a3("li", { children: /* @__PURE__ */ a3("button", { type: "button", "data-cell": cell, "aria-pressed": cell === state2.cell, onClick: () => go({ cell }), children: [
-      mapped && /* @__PURE__ */ a3(Framed, { row, cell, height: SMALL, alt: "", step }),
+      mapAtStep(row, cell, step) && /* @__PURE__ */ a3(Framed, { row, cell, height: SMALL, alt: "", step }),
       /* @__PURE__ */ a3("b", { children: shortName(cell) }),
       /* @__PURE__ */ a3("span", { class: "small", children: said })
     ] }) });
@@ -2077,7 +2096,7 @@
   }
 
   // src/overflow.ts
-  var REGIONS = "#contents, .wide, .cards, .chips, .verdict ul, .text p, .scrolls";
+  var REGIONS = "#contents, .wide, .cards, .chips, .verdict ul, .text p";
   function mark(region) {
     let right = region.scrollWidth - region.clientWidth, down = region.scrollHeight - region.clientHeight;
     right > 1 || down > 1 ? region.tabIndex = 0 : region.removeAttribute("tabindex"), region.toggleAttribute("data-more-right", right - region.scrollLeft > 1), region.toggleAttribute("data-more-down", down - region.scrollTop > 1);
@@ -2108,14 +2127,14 @@
       ["margin", numberOf("margin")],
       ["lead", numberOf("lead")],
       ["p_yes", numberOf("p_yes")],
-      ["p_options", numberOf("p_options")]
-    ], texts2 = page.scored ? ["answer", "prediction", "state"] : ["prediction"], known = ([name]) => name in UNSORTED ? texts2.includes(name) : canSort(name, state2), shown = all.filter(known);
-    if (!second) return shown;
-    let ofB = [
-      ["prediction-b", prediction(second.text ?? second.prediction, second.right)],
-      ["lead-b", (row) => digits(column("lead", "b")[row], 3)]
-    ];
-    return [...shown, ...ofB.filter(([name]) => name in UNSORTED || canSort(name, state2)), ...inB2 ? [["value-b", (row) => written(measure, inB2(row))]] : []];
+      ["p_options", numberOf("p_options")],
+      ["prediction-b", prediction(second?.text ?? second?.prediction ?? [], second?.right ?? [])],
+      ["lead-b", (row) => digits(column("lead", "b")[row], 3)],
+      ["value-b", (row) => written(measure, inB2?.(row) ?? NaN)]
+    ], texts2 = page.scored ? ["answer", "prediction", "state"] : ["prediction"];
+    second && texts2.push("prediction-b");
+    let known = ([name]) => name in UNSORTED ? texts2.includes(name) : canSort(name, state2);
+    return all.filter(known);
   }
   var TEXTS = ["question", "category", "answer", "prediction", "state", "prediction-b"], UNSORTED = {
     answer: () => words.answer,
@@ -2280,10 +2299,7 @@
   function NoMap({ state: state2 }) {
     return /* @__PURE__ */ a3("p", { class: "note", id: "no-map", hidden: !state2.overlay || hasMaps(state2.cell), children: [
       words.no_map,
-      page.maps.cells.map((cell) => /* @__PURE__ */ a3($, { children: [
-        /* @__PURE__ */ a3(Link, { text: shortName(cell), onClick: () => go({ cell }) }),
-        " "
-      ] }))
+      /* @__PURE__ */ a3(LinksToHeads, { cells: page.maps.cells })
     ] });
   }
   function Card({ row, state: state2 }) {

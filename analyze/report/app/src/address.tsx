@@ -1,14 +1,16 @@
 // The page's address: a line on what it names and the page does not have, and the button that copies it.
 import { useState } from "preact/hooks";
 import { notThere } from "./state";
-import { filled, words } from "./words";
+import { clipped, filled, words } from "./words";
 
 const LONGEST = 60; // letters of a name
 
 export function Address() {
-  const names = notThere().map((name) => (name.length > LONGEST ? `${name.slice(0, LONGEST)}…` : name));
+  const names = notThere().map((name) => clipped(name, LONGEST));
   return (
-    <div role="status">{names.length > 0 && <p class="note">{filled("not_there", { names: names.join(words.comma) })}</p>}</div>
+    <div role="status">
+      {names.length > 0 && <p class="note">{filled("not_there", { names: names.join(words.comma) })}</p>}
+    </div>
   );
 }
 

@@ -13,7 +13,7 @@ export function Right({ right }: { right: 0 | 1 | null }) {
 }
 
 // What the model said: its text where it wrote one, else the first token; and how that is called
-export const saidBy = (row: number) => (samples.text ?? samples.prediction)[row];
+const saidBy = (row: number) => (samples.text ?? samples.prediction)[row];
 export const nameOfSaid = () => (samples.text ? "text_of_model" : "prediction");
 
 // What B answers

@@ -1,15 +1,15 @@
-// Two runs compared: the map of heads of either, on one scale, by the measure and the category that are chosen; answers,
-// profiles over depth, and the differences of heads.
+// Two runs compared: the map of heads of either, on one scale, by the chosen measure and category; answers, profiles over
+// depth, and the differences of heads.
 import { useMemo } from "preact/hooks";
 import { Figure } from "./chart";
 import { Select } from "./controls";
 import { array, heads, layers, page } from "./data";
 import { Define } from "./define";
-import { measureOf, ranked, scaleOf } from "./measures";
+import { measureOf, ranked, scaleOf, written } from "./measures";
 import { choose } from "./place";
 import { Printed } from "./shown";
 import { type State, go } from "./state";
-import { categoryName, digits, filled, words } from "./words";
+import { categoryName, filled, words } from "./words";
 
 const MOST_NAMED = 3;
 
@@ -20,39 +20,45 @@ interface Model {
   heads: number;
 }
 
-function nameOf(model: Model, cell: number): string {
-  return `L${model.layers[Math.floor(cell / model.heads)]}H${cell % model.heads}`;
+function placeOf(model: Model, cell: number): { layer: number; head: number } {
+  return { layer: model.layers[Math.floor(cell / model.heads)], head: cell % model.heads };
 }
 
 const rowOf = (name: string, row: number, size: number) => array(name).subarray(row * size, (row + 1) * size);
 
-function Map({ model, state }: { model: Model; state: State }) {
+function MapOfRun({ model, state }: { model: Model; state: State }) {
   const { measure: key, category } = state;
+  const measure = measureOf(key);
   const means = model.name === "a" ? `${key}/means` : `b/${key}/means`;
   const size = model.layers.length * model.heads;
   const values = useMemo(() => rowOf(means, category, size), [means, category]);
   const alike = model.name === "a" || (model.heads === heads && String(model.layers) === String(layers));
   const highest = useMemo(() => ranked(values), [values]);
-  const place = (cell: number) => ({ layer: model.layers[Math.floor(cell / model.heads)], head: cell % model.heads });
   const data = useMemo(() => {
     const cells = highest.map((cell, order) => ({
-      ...place(cell),
+      ...placeOf(model, cell),
       cell,
       shade: values[cell],
       told: 1,
-      text: digits(values[cell], 4),
+      text: written(measure, values[cell]),
       interval: "–",
       rank: order + 1,
     }));
-    return { cells, chosen: alike ? [place(state.cell)] : [] };
+    return { cells, chosen: alike ? [placeOf(model, state.cell)] : [] };
   }, [highest, alike && state.cell]);
   const signals = useMemo(() => {
-    const { low, high, ticks, labels } = scaleOf(rowOf(`b/${key}/ends`, category, 2), highest.map((cell) => values[cell]));
+    const shown = highest.map((cell) => values[cell]);
+    const { low, high, ticks, labels } = scaleOf(rowOf(`b/${key}/ends`, category, 2), shown);
     return { low, high, ticks, labels, fade: 1 };
   }, [key, category, highest]);
-  const named = highest.slice(0, MOST_NAMED).map((cell) => `${nameOf(model, cell)} ${digits(values[cell], 4)}`);
-  const caption = [model.name.toUpperCase(), words.comma, words.highest, words.colon, named.join(words.comma)].join("");
-  const own = alike && !highest.slice(0, MOST_NAMED).includes(state.cell) ? `${words.semicolon}${nameOf(model, state.cell)} ${digits(values[state.cell], 4)}` : "";
+  const said = (cell: number) => {
+    const { layer, head } = placeOf(model, cell);
+    return `L${layer}H${head} ${written(measure, values[cell])}`;
+  };
+  const named = highest.slice(0, MOST_NAMED);
+  const list = named.map(said).join(words.comma);
+  const caption = [model.name.toUpperCase(), words.comma, words.highest, words.colon, list].join("");
+  const own = alike && !named.includes(state.cell) ? words.semicolon + said(state.cell) : "";
   return (
     <Figure
       id={`map-${model.name}`}
@@ -60,7 +66,7 @@ function Map({ model, state }: { model: Model; state: State }) {
       label={caption}
       data={data}
       signals={signals}
-      parts={[measureOf(key).name, ...(category ? [categoryName(category)] : [])]}
+      parts={[measure.name, ...(category ? [categoryName(category)] : [])]}
       onPick={(datum) => alike && choose(datum)}
     >
       <figcaption>{caption + own}</figcaption>
@@ -105,7 +111,13 @@ function Columns({ state: { compared } }: { state: State }) {
         <Define name={words.depth} texts={[words.define_depth]} />
       </h3>
       <div class="controls">
-        <Select id="compared" label="column" value={compared} choices={page.columns} onChoose={(name) => go({ compared: name })} />
+        <Select
+          id="compared"
+          label="column"
+          value={compared}
+          choices={page.columns}
+          onChoose={(name) => go({ compared: name })}
+        />
       </div>
       <Printed parts={[["column", Object.fromEntries(page.columns)[compared]]]} />
       {chart("profiles")}
@@ -122,7 +134,8 @@ function Columns({ state: { compared } }: { state: State }) {
 
 function Beside({ state, other }: { state: State; other: NonNullable<typeof page.beside> }) {
   const { measure: key, category } = state;
-  if (!other.measures.includes(key)) return <p id="not-beside">{filled("not_beside", { measure: measureOf(key).label })}</p>;
+  const { label: measure } = measureOf(key);
+  if (!other.measures.includes(key)) return <p id="not-beside">{filled("not_beside", { measure })}</p>;
   const [a, b]: Model[] = [
     { name: "a", layers, heads },
     { name: "b", layers: other.layers, heads: other.heads },
@@ -130,11 +143,11 @@ function Beside({ state, other }: { state: State; other: NonNullable<typeof page
   return (
     <>
       <p class="definition" id="beside-what">
-        {filled("beside_what", { measure: measureOf(key).label, category: categoryName(category) })}
+        {filled("beside_what", { measure, category: categoryName(category) })}
       </p>
       <div class="split even">
-        <Map model={a} state={state} />
-        <Map model={b} state={state} />
+        <MapOfRun model={a} state={state} />
+        <MapOfRun model={b} state={state} />
       </div>
     </>
   );

@@ -1,5 +1,6 @@
 // Controls that several parts of the page use.
-import { words } from "./words";
+import { go } from "./state";
+import { shortName, words } from "./words";
 
 type Choice = [value: string | number, text: string];
 
@@ -23,6 +24,19 @@ export function Select({ id, label, value, choices, onChoose }: SelectProps) {
         ))}
       </select>
     </label>
+  );
+}
+
+// Links that choose one of some heads
+export function LinksToHeads({ cells }: { cells: number[] }) {
+  return (
+    <>
+      {cells.map((cell) => (
+        <>
+          <Link text={shortName(cell)} onClick={() => go({ cell })} />{" "}
+        </>
+      ))}
+    </>
   );
 }
 

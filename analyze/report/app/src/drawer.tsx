@@ -4,13 +4,13 @@ import { Said, SaidByB, inB } from "./answers";
 import { Select } from "./controls";
 import { headOf, heads, layers, page, samples } from "./data";
 import { listed } from "./listing";
-import { Missing } from "./missing";
 import { mapOf } from "./maps";
 import { mean, measureOf, written } from "./measures";
-import { Framed, MASS_OF_STEP, Picture, Scale } from "./picture";
+import { Missing } from "./missing";
+import { Framed, Picture, Scale, mapAtStep, nameOfMassAt } from "./picture";
 import { Prompt } from "./prompt";
 import { type State, go, state as now } from "./state";
-import { hasStepMaps, mapAt, massAt } from "./texts";
+import { hasStepMaps, massAt } from "./texts";
 import { knownValues, massOf, nameOfMass, sameShape, valuesInB } from "./values";
 import { digits, filled, headName, shortName, words } from "./words";
 import { OfStep, Written } from "./written";
@@ -113,10 +113,10 @@ function OfHead({ state }: { state: State }) {
 }
 
 // The head at the same place in B, on the same sample
-function InB({ state: { sample, cell, measure, overlay, step } }: { state: State }) {
+function InB({ state: { sample, cell, measure: key, overlay, step } }: { state: State }) {
   const { second } = page;
-  const key = measureOf(measure);
-  const value = valuesInB(measure, cell)?.(sample) ?? NaN;
+  const measure = measureOf(key);
+  const value = valuesInB(key, cell)?.(sample) ?? NaN;
   const mapped = overlay && mapOf(sample, cell, "b") !== null;
   const mass = massOf(sample, cell, "b");
   return (
@@ -132,10 +132,14 @@ function InB({ state: { sample, cell, measure, overlay, step } }: { state: State
           {step >= 0 && <p class="small">{words.prompt_of_b}</p>}
           {overlay && !mapped && (
             <p class="small">
-              {words.no_map_in_b} {mass !== undefined && filled("mass_here", { head: shortName(cell), mass: nameOfMass(), value: digits(mass, 3) })}
+              {words.no_map_in_b}{" "}
+              {mass !== undefined &&
+                filled("mass_here", { head: shortName(cell), mass: nameOfMass(), value: digits(mass, 3) })}
             </p>
           )}
-          {!Number.isNaN(value) && <p class="small">{filled("value_in_b", { measure: key.label, value: written(key, value) })}</p>}
+          {!Number.isNaN(value) && (
+            <p class="small">{filled("value_in_b", { measure: measure.label, value: written(measure, value) })}</p>
+          )}
         </>
       )}
       <SaidByB row={sample} />
@@ -147,7 +151,7 @@ function Layer({ state }: { state: State }) {
   const layer = Math.floor(state.cell / heads);
   const cells = Array.from({ length: heads }, (_, head) => layer * heads + head);
   const { sample, step } = state;
-  const shown = cells.filter((cell) => (step < 0 ? mapOf(sample, cell) : mapAt(sample, step, cell))).length;
+  const shown = cells.filter((cell) => mapAtStep(sample, cell, step)).length;
   return (
     <>
       <div class="controls">
@@ -172,13 +176,13 @@ function Layer({ state }: { state: State }) {
 
 function Tile({ cell, state }: { cell: number; state: State }) {
   const { sample: row, step } = state;
-  const [mass, name] = step < 0 ? [massOf(row, cell) ?? NaN, nameOfMass()] : [massAt(row, step, cell), MASS_OF_STEP];
+  const mass = step < 0 ? (massOf(row, cell) ?? NaN) : massAt(row, step, cell);
+  const name = nameOfMassAt(step);
   const said = Number.isNaN(mass) ? filled("mass_elsewhere", { mass: name }) : `${name} ${digits(mass, 3)}`;
-  const mapped = step < 0 ? mapOf(row, cell) : mapAt(row, step, cell);
   return (
     <li>
       <button type="button" data-cell={cell} aria-pressed={cell === state.cell} onClick={() => go({ cell })}>
-        {mapped && <Framed row={row} cell={cell} height={SMALL} alt="" step={step} />}
+        {mapAtStep(row, cell, step) && <Framed row={row} cell={cell} height={SMALL} alt="" step={step} />}
         <b>{shortName(cell)}</b>
         <span class="small">{said}</span>
       </button>

@@ -6,7 +6,8 @@ const NAMED = 3; // pieces, at most
 
 export function Missing() {
   const names = missingPieces().map((name) => `pieces/${name}.js`);
-  const shown = [...names.slice(0, NAMED), ...(names.length > NAMED ? [filled("and_more", { number: names.length - NAMED })] : [])];
+  const shown = names.slice(0, NAMED);
+  if (names.length > NAMED) shown.push(filled("and_more", { number: names.length - NAMED }));
   return (
     <div role="alert" class="missing">
       {names.length > 0 && <p class="note">{filled("missing_pieces", { names: shown.join(words.comma) })}</p>}

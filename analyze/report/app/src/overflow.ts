@@ -1,5 +1,5 @@
 // Regions that scroll: a key reaches them, and they show that there is more.
-const REGIONS = "#contents, .wide, .cards, .chips, .verdict ul, .text p, .scrolls";
+const REGIONS = "#contents, .wide, .cards, .chips, .verdict ul, .text p";
 
 function mark(region: HTMLElement): void {
   const right = region.scrollWidth - region.clientWidth;

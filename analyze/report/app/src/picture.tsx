@@ -7,7 +7,7 @@ import { nameOfMass } from "./values";
 import { digits, filled, shortName, words } from "./words";
 
 const HIGHEST = 220; // pixels
-export const MASS_OF_STEP = "G2V"; // the column of the image mass of a step
+const MASS_OF_STEP = "G2V"; // the column of the image mass of a step
 
 const hasImage = (row: number) => samples.picture[row] !== null;
 
@@ -19,21 +19,29 @@ interface PictureProps {
   step?: number; // of its text; -1: of the prompt
 }
 
-const foundMap = (row: number, cell: number | null, run: Run, step: number) =>
-  cell === null ? null : step < 0 ? mapOf(row, cell, run) : mapAt(row, step, cell);
+// The column of the mass on the image, of the prompt or of a step
+export const nameOfMassAt = (step: number) => (step < 0 ? nameOfMass() : MASS_OF_STEP);
+
+// The map of a head on a sample: of its prompt, or of a step of its text
+export function mapAtStep(row: number, cell: number | null, step: number, run: Run = "a"): HeadMap | null {
+  if (cell === null) return null;
+  return step < 0 ? mapOf(row, cell, run) : mapAt(row, step, cell);
+}
 
 export function Picture({ row, cell, height = HIGHEST, run = "a", step = -1 }: PictureProps) {
   if (!hasImage(row)) {
     return page.images ? <div class="nothing">{words.no_image}</div> : <div />;
   }
-  const found = foundMap(row, cell, run, step);
+  const found = mapAtStep(row, cell, step, run);
   const number = samples.images[row];
-  const mass = step < 0 ? nameOfMass() : MASS_OF_STEP;
+  const mass = nameOfMassAt(step);
   const alt = `${words.image_of} ${samples.question[row] ?? samples.id[row]}`;
   return (
     <div class="picture">
       <Framed row={row} cell={cell} height={height} alt={alt} run={run} step={step} />
-      {found && <p class="small mass">{filled("mass_here", { head: shortName(cell!), mass, value: digits(found.mass, 3) })}</p>}
+      {found && (
+        <p class="small mass">{filled("mass_here", { head: shortName(cell!), mass, value: digits(found.mass, 3) })}</p>
+      )}
       {number > 1 && <p class="small">{filled("first_of", { number })}</p>}
     </div>
   );
@@ -46,7 +54,7 @@ function tellRatio({ currentTarget: image }: { currentTarget: HTMLImageElement }
 
 // The image alone, with the map over it
 export function Framed({ row, cell, height = HIGHEST, alt, run = "a", step = -1 }: PictureProps & { alt: string }) {
-  const found = foundMap(row, cell, run, step);
+  const found = mapAtStep(row, cell, step, run);
   const image = <img src={imageSource(row) ?? undefined} alt={alt} onLoad={tellRatio} />;
   if (!found) return <div class="frame">{image}</div>;
   return (

@@ -31,10 +31,11 @@ export function Prompt({ row }: { row: number }) {
     <details class="prompt" id="prompt">
       <summary>{words.whole_prompt}</summary>
       <dl>
-        {ROLES.filter((role) => tokens[role]![row]).map((role) => (
+        {ROLES.filter((role) => tokens[role][row]).map((role) => (
           <>
             <dt>
-              {words[`role ${role}`]} <span class="small">{filled("tokens_of_role", { number: digits(tokens[role]![row], 0) })}</span>
+              {words[`role ${role}`]}{" "}
+              <span class="small">{filled("tokens_of_role", { number: digits(tokens[role][row], 0) })}</span>
             </dt>
             <dd data-role={role}>
               <bdi>{textOf(row, role)}</bdi>

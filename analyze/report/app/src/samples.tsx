@@ -1,6 +1,6 @@
 // The samples: filters, and those that fit, some at a time, as cards or as a table.
 import { Said, categoryOf, stateOf } from "./answers";
-import { Link, Select } from "./controls";
+import { LinksToHeads, Select } from "./controls";
 import { categories, page, samples } from "./data";
 import { canSort, listed, nameOfAnswer, nameOfSort } from "./listing";
 import { hasMaps } from "./maps";
@@ -152,11 +152,7 @@ function NoMap({ state }: { state: State }) {
   return (
     <p class="note" id="no-map" hidden={!state.overlay || hasMaps(state.cell)}>
       {words.no_map}
-      {page.maps!.cells.map((cell) => (
-        <>
-          <Link text={shortName(cell)} onClick={() => go({ cell })} />{" "}
-        </>
-      ))}
+      <LinksToHeads cells={page.maps!.cells} />
     </p>
   );
 }

@@ -39,16 +39,14 @@ function columnsOf(state: State, values: (row: number) => number | undefined): [
     ["lead", numberOf("lead")],
     ["p_yes", numberOf("p_yes")],
     ["p_options", numberOf("p_options")],
+    ["prediction-b", prediction(second?.text ?? second?.prediction ?? [], second?.right ?? [])],
+    ["lead-b", (row) => digits(column("lead", "b")[row], 3)],
+    ["value-b", (row) => written(measure, inB?.(row) ?? NaN)],
   ];
   const texts = page.scored ? ["answer", "prediction", "state"] : ["prediction"];
+  if (second) texts.push("prediction-b");
   const known = ([name]: [Name, Cell]) => (name in UNSORTED ? texts.includes(name) : canSort(name as Sort, state));
-  const shown = all.filter(known);
-  if (!second) return shown;
-  const ofB: [Name, Cell][] = [
-    ["prediction-b", prediction(second.text ?? second.prediction, second.right)],
-    ["lead-b", (row) => digits(column("lead", "b")[row], 3)],
-  ];
-  return [...shown, ...ofB.filter(([name]) => name in UNSORTED || canSort(name as Sort, state)), ...(inB ? [["value-b", (row) => written(measure, inB(row))] as [Name, Cell]] : [])];
+  return all.filter(known);
 }
 
 const TEXTS = ["question", "category", "answer", "prediction", "state", "prediction-b"];

@@ -6,9 +6,6 @@ import { type Piece, texts } from "./pieces";
 const ONE = 65535; // what stands for a mass of 1
 const COLOURS = 256;
 
-// Whether the run has texts whose steps have rows
-export const hasTexts = () => page.texts !== null;
-
 // A text, as far as the page has it
 interface Found {
   piece: Piece<TextsPiece>;
@@ -31,7 +28,7 @@ export const hasStepMaps = (row: number) => page.texts?.mapped_rows.includes(row
 const stepsOf = (row: number) => Math.ceil((samples.n_generated?.[row] ?? 0) / page.texts!.every);
 
 // The place of a step among those that have rows; null where it has none
-export function placeOf(step: number): number | null {
+function placeOf(step: number): number | null {
   const { every } = page.texts!;
   return step >= 0 && step % every === 0 ? step / every : null;
 }

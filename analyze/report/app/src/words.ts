@@ -12,6 +12,8 @@ export function counted(name: string, number: number): string {
   return filled(number === 1 && `${name}_one` in words ? `${name}_one` : name, { number });
 }
 
+export const clipped = (text: string, most: number) => (text.length > most ? `${text.slice(0, most)}…` : text);
+
 const missing = (value: number | null | undefined) => value === null || value === undefined || Number.isNaN(value);
 export const minus = (text: string) => text.replace("-", "−");
 

@@ -1,10 +1,10 @@
 // The text that the model wrote, as tokens shaded by image mass. One of them can be chosen: its step is in the address.
 import { useRef } from "preact/hooks";
-import { Link, Select } from "./controls";
+import { LinksToHeads, Select } from "./controls";
 import { page, samples } from "./data";
-import { hasStepMaps, endOfScale, hasMasses, massAt, numberOfHeads, numberOfTexts, shadeOf, tokensOf } from "./texts";
 import { type State, go } from "./state";
-import { digits, filled, shortName, words } from "./words";
+import { endOfScale, hasMasses, hasStepMaps, massAt, numberOfHeads, numberOfTexts, shadeOf, tokensOf } from "./texts";
+import { clipped, digits, filled, shortName, words } from "./words";
 
 const KEYS: Record<string, (place: number, last: number) => number> = {
   ArrowLeft: (place) => place - 1,
@@ -16,12 +16,12 @@ const TICKS = [0, 0.25, 0.5, 0.75, 1];
 const LETTERS = 30; // of a token that stands in a sentence
 
 // The head whose mass tokens show; null: the mean over all heads
-export const shownHead = ({ tokens, cell }: State) => (tokens === "head" && hasMasses(cell) ? cell : null);
+const shownHead = ({ tokens, cell }: State) => (tokens === "head" && hasMasses(cell) ? cell : null);
 
 // A token as it is named
-export function nameOfToken(row: number, step: number): string {
+function nameOfToken(row: number, step: number): string {
   const text = (tokensOf(row)?.[step] ?? "").trim().replaceAll("\n", "↵");
-  return text.length > LETTERS ? `${text.slice(0, LETTERS)}…` : text || words.special_token;
+  return clipped(text, LETTERS) || words.special_token;
 }
 
 // What the model wrote; nothing in a run without texts
@@ -30,13 +30,14 @@ export function Written({ state }: { state: State }) {
   const text = samples.text?.[row] ?? null;
   if (text === null) return null;
   const pieces = tokensOf(row);
-  const { shown, number } = { shown: page.texts?.rows.length ?? 0, number: numberOfTexts() };
-  const here = page.texts?.rows.includes(row) ?? false;
+  const rows = page.texts?.rows;
   return (
     <section class="written" aria-labelledby="written-title">
       <h3 id="written-title">{words.wrote}</h3>
       {pieces ? <Tokens pieces={pieces} state={state} /> : <p class="plain-text">{text}</p>}
-      {page.texts && !here && <p class="small">{filled("no_tokens_here", { shown, number })}</p>}
+      {rows && !rows.includes(row) && (
+        <p class="small">{filled("no_tokens_here", { shown: rows.length, number: numberOfTexts() })}</p>
+      )}
     </section>
   );
 }
@@ -62,11 +63,7 @@ function Tokens({ pieces, state }: { pieces: string[]; state: State }) {
       {state.tokens === "head" && head === null && (
         <p class="note" id="no-masses">
           {filled("by_mean_instead", { head: shortName(cell), number: numberOfHeads() })}
-          {cells.map((each) => (
-            <>
-              <Link text={shortName(each)} onClick={() => go({ cell: each })} />{" "}
-            </>
-          ))}
+          <LinksToHeads cells={cells} />
         </p>
       )}
       <div class="tokens" id="tokens" role="group" aria-labelledby="written-title" ref={place} onKeyDown={press}>
@@ -74,9 +71,7 @@ function Tokens({ pieces, state }: { pieces: string[]; state: State }) {
           <Token key={each} step={each} state={state} head={head} end={end} first={each === Math.max(step, 0)} />
         ))}
       </div>
-      <p class="small">
-        {filled("ends", { end: words[`ended_${samples.ended?.[row] ?? "stop"}`] })}
-      </p>
+      <p class="small">{filled("ends", { end: words[`ended_${samples.ended?.[row] ?? "stop"}`] })}</p>
       <ScaleOfTokens end={end} />
       <div class="controls">
         <Select
@@ -123,21 +118,19 @@ function Token({ step, state: { sample: row, step: chosen }, head, end, first }:
   const values = { text: nameOfToken(row, step), step, value: digits(mass, 3) };
   const label = filled(known ? "token_of" : "token_without", values);
   return (
-    <>
-      <button
-        type="button"
-        class={`token${/^\s/.test(text) ? " apart" : ""}`}
-        data-step={step}
-        tabIndex={first ? 0 : -1}
-        aria-label={label}
-        title={label}
-        aria-pressed={step === chosen}
-        style={known ? shadeOf(mass, end) : {}}
-        onClick={() => go({ step: step === chosen ? -1 : step })}
-      >
-        {text.trim() ? text.trim() : text.includes("\n") ? "↵" : "·"}
-      </button>
-    </>
+    <button
+      type="button"
+      class={`token${/^\s/.test(text) ? " apart" : ""}`}
+      data-step={step}
+      tabIndex={first ? 0 : -1}
+      aria-label={label}
+      title={label}
+      aria-pressed={step === chosen}
+      style={known ? shadeOf(mass, end) : {}}
+      onClick={() => go({ step: step === chosen ? -1 : step })}
+    >
+      {text.trim() || (text.includes("\n") ? "↵" : "·")}
+    </button>
   );
 }
 
@@ -165,7 +158,6 @@ export function OfStep({ state }: { state: State }) {
   const head = shownHead(state);
   const mass = massAt(row, step, head);
   const said = head === null ? "step_mean" : "step_mass";
-  const { mapped, mapped_there, mapped_rows } = page.texts!;
   return (
     <div id="of-step" aria-live="polite">
       <p>
@@ -178,24 +170,29 @@ export function OfStep({ state }: { state: State }) {
         {filled(said, { head: shortName(cell), number: numberOfHeads(), step, value: digits(mass, 3) })}
         {words.stop}
       </p>
-      {Number.isNaN(mass) ? null : !mapped_there ? (
-        <p class="small" id="no-step-maps">
-          {words.no_step_maps}
-        </p>
-      ) : !hasStepMaps(row) ? (
-        <p class="small">{filled("no_step_map_here", { shown: mapped_rows.length, number: numberOfTexts() })}</p>
-      ) : (
-        !mapped.includes(cell) && (
-          <p class="small">
-            {filled("step_map_of_others", { head: shortName(cell) })}
-            {mapped.map((each) => (
-              <>
-                <Link text={shortName(each)} onClick={() => go({ cell: each })} />{" "}
-              </>
-            ))}
-          </p>
-        )
-      )}
+      {!Number.isNaN(mass) && <WhyNoMap row={row} cell={cell} />}
     </div>
+  );
+}
+
+// Why a head has no map at the steps of a sample; nothing where it has them
+function WhyNoMap({ row, cell }: { row: number; cell: number }) {
+  const { mapped, mapped_there, mapped_rows } = page.texts!;
+  if (!mapped_there) {
+    return (
+      <p class="small" id="no-step-maps">
+        {words.no_step_maps}
+      </p>
+    );
+  }
+  if (!hasStepMaps(row)) {
+    return <p class="small">{filled("no_step_map_here", { shown: mapped_rows.length, number: numberOfTexts() })}</p>;
+  }
+  if (mapped.includes(cell)) return null;
+  return (
+    <p class="small">
+      {filled("step_map_of_others", { head: shortName(cell) })}
+      <LinksToHeads cells={mapped} />
+    </p>
   );
 }
