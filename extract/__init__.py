@@ -44,6 +44,7 @@ def extract_run(
 
     Raises:
         HeadflowError: the model, the questions or a setting cannot be used.
+        Stopped: a signal asked for it, such as that of a notebook's stop button; what was observed is written.
     """
     named = {"model_path": str(model_path), "question_file": str(question_file), "output_dir": output_dir}
     return _run("extract", named | settings).output_dir
@@ -57,12 +58,13 @@ def knock_out_of(run: "str | Location", **settings: Any) -> str:
 
     Raises:
         HeadflowError: the run, its model or its questions cannot be used, or a setting cannot be.
+        Stopped: as `extract_run`.
     """
     return _run("knock-out", {"run": run} | settings).job_name
 
 
 def _run(command: str, values: dict[str, Any]) -> Any:
-    """Run a command with settings by name; returns the settings."""
+    """Run a command, which raises where it fails, with settings by name; returns the settings."""
     known = import_module("extract.__main__").STAGE_COMMANDS[command]
     asked = known.settings.of_keywords(values)
     known.function(asked)
