@@ -26,32 +26,42 @@ from analyze.maps.reading import Maps, chosen_maps, has_map
 from analyze.report.measures import Measured
 from analyze.report.packing import Arrays, Piece
 from analyze.report.samples.choice import chosen_heads, of_image
-from analyze.statistics.clusters import Array
 from analyze.tables.frames import Heads
 from analyze.tables.values import observed_rows
 from schemas.columns import MAPS, PLACES
 from schemas.errors import HeadflowError
 from schemas.store.ledger import Part
 
-STEPS = 255
+_LAST = 255  # step
 EVIDENCE = "evidence"
 _GRID = ("sample_id", *(column.name for column in PLACES), "boxes")  # what is read of a sample
 
 
 def colours() -> npt.NDArray[np.uint8]:
     """The colours of the steps of a map, uint8 [256, 4]: red, green, blue and opacity."""
-    return np.rint(255 * attention_colours()(np.arange(STEPS + 1))).astype(np.uint8)
+    return np.rint(255 * attention_colours()(np.arange(_LAST + 1))).astype(np.uint8)
 
 
-def relative(maps: Maps) -> Array:
-    """Maps over an even map, float64 [heads, patches]; 0 where there is no attention."""
-    means = maps.mean(axis=1, keepdims=True, dtype=np.float64)
-    return maps / np.where(means > 0, means, 1)
+def in_steps(sample: "pd.Series | Mapping[str, Any]", maps: Maps) -> tuple[dict[str, Any], npt.NDArray[np.uint8]]:
+    """Maps of a sample, [maps, patches], in the encoding above; and what the page says of them, with their `top`.
+
+    Args:
+        sample: a row of `samples`.
+    """
+    grid, means = read_grid(sample), maps.mean(axis=1, keepdims=True, dtype=np.float64)
+    values = maps / np.where(means > 0, means, 1)  # over an even map; 0 where there is no attention
+    top = end_of_scale(float(values.max(initial=0)))
+    steps = np.rint(_LAST * np.log(np.clip(values, 1, top)) / np.log(top)).astype(np.uint8)
+    said = {
+        "rows": grid.rows, "columns": grid.columns, "box": _shares(grid, grid.box), "size": [grid.width, grid.height],
+        "boxes": [_shares(grid, box) for box in read_boxes(sample)], "top": top,
+    }  # fmt: skip
+    return said, steps
 
 
-def steps_of(values: Array, top: float) -> npt.NDArray[np.uint8]:
-    """Values over an even map as steps of their logarithm, from 1 to `top`."""
-    return np.rint(STEPS * np.log(np.clip(values, 1, top)) / np.log(top)).astype(np.uint8)
+def _shares(grid: PatchGrid, box: Sequence[float]) -> list[float]:
+    """A rectangle in shares of the image."""
+    return [round(end / (grid.width, grid.height)[place % 2], 5) for place, end in enumerate(box)]
 
 
 class Unread:
@@ -115,6 +125,11 @@ def choose_maps(heads: Heads, measured: Measured, order: Sequence[int], budget: 
     return ChosenMaps(of, rows, cells, len(there))
 
 
+def _grid_of(heads: Heads, position: int) -> dict[str, Any]:
+    """What `samples` has of the grid of a sample; the whole row would take long to make."""
+    return {name: heads.samples[name].iloc[position] for name in _GRID}
+
+
 class Evidence:
     """A piece of images and maps, as it is filled."""
 
@@ -142,17 +157,12 @@ class Evidence:
         Returns:
             The end of their scale.
         """
-        sample = {name: heads.samples[name].iloc[position] for name in _GRID}
-        grid, values = read_grid(sample), relative(maps)
-        top = end_of_scale(float(values.max(initial=0)))
-        self._samples[row] = {
-            **of_grid(grid), "boxes": [shares(grid, box) for box in read_boxes(sample)], "top": top,
-            "maps": self._size, "masses": len(self._masses) * len(self._cells),
-        }  # fmt: skip
-        self._steps.append(steps_of(values, top).ravel())
+        said, steps = in_steps(_grid_of(heads, position), maps)
+        self._samples[row] = said | {"maps": self._size, "masses": len(self._masses) * len(self._cells)}
+        self._steps.append(steps.ravel())
         self._masses.append(masses)
-        self._size += values.size
-        return top
+        self._size += steps.size
+        return float(said["top"])
 
     def piece(self) -> Piece:
         """The piece."""
@@ -200,23 +210,12 @@ def read_maps(
 
     for position, maps, masses in chosen_maps(heads, wanted, marked, left_out):
         try:
-            check_size(heads, position, maps, read_grid({name: heads.samples[name].iloc[position] for name in _GRID}))
+            check_size(heads, position, maps, read_grid(_grid_of(heads, position)))
         except HeadflowError as error:
             number = next(place for place, (_, last) in enumerate(heads.parts) if position < last)
             left_out(heads.run.parts[number], error)
             continue
         yield position, maps, masses
-
-
-def of_grid(grid: PatchGrid) -> dict[str, Any]:
-    """What the page says of the grid of a sample."""
-    size = [grid.width, grid.height]
-    return {"rows": grid.rows, "columns": grid.columns, "box": shares(grid, grid.box), "size": size}
-
-
-def shares(grid: PatchGrid, box: Sequence[float]) -> list[float]:
-    """A rectangle in shares of the image."""
-    return [round(end / (grid.width, grid.height)[place % 2], 5) for place, end in enumerate(box)]
 
 
 def of_all(chosen: ChosenMaps, top: float) -> dict[str, Any]:

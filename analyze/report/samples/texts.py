@@ -17,11 +17,10 @@ import numpy.typing as npt
 
 from analyze.drawing.maps import PALE, end_of_scale
 from analyze.drawing.tokens import mass_colours
-from analyze.maps.grids import read_boxes, read_grid
 from analyze.report.measures import Measured
 from analyze.report.packing import Arrays, Piece
 from analyze.report.samples.choice import chosen_heads, of_image
-from analyze.report.samples.maps import Unread, of_grid, relative, shares, sizes_of, steps_of
+from analyze.report.samples.maps import Unread, in_steps, sizes_of
 from analyze.report.samples.steps import ReadText, read_texts
 from analyze.statistics.clusters import Array, Codes
 from analyze.tables.frames import Heads
@@ -119,15 +118,11 @@ class _Filling:
         }  # fmt: skip
         top = 1.0
         if text.mapped is not None:
-            sample = heads.samples.iloc[text.position]
-            grid, flat = read_grid(sample), text.mapped.maps.reshape(-1, text.mapped.maps.shape[2])
-            values = relative(flat)
-            top = end_of_scale(float(values.max(initial=0)))
-            one["maps"] = {
-                **of_grid(grid), "boxes": [shares(grid, box) for box in read_boxes(sample)], "top": top,
-                "maps": self._put("maps", steps_of(values, top)),
-                "masses": self._put("masses_of_maps", text.mapped.masses),
-            }  # fmt: skip
+            flat = text.mapped.maps.reshape(-1, text.mapped.maps.shape[2])
+            said, steps = in_steps(heads.samples.iloc[text.position], flat)
+            masses_of_maps = self._put("masses_of_maps", text.mapped.masses)
+            one["maps"] = said | {"maps": self._put("maps", steps), "masses": masses_of_maps}
+            top = float(said["top"])
         self._samples[text.row] = one
         return top
 
