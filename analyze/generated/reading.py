@@ -13,7 +13,8 @@ import pandas as pd
 from analyze.statistics.clusters import Array, Clusters, Codes
 from analyze.tables.frames import Heads
 from analyze.tables.rows import part_cells
-from schemas.columns import N_GENERATED, STEP_NAMES, STEPS
+from analyze.tables.values import generated_tokens
+from schemas.columns import STEP_NAMES, STEPS
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
 from schemas.store.grids import Grid
@@ -51,7 +52,7 @@ class Texts:
         if STEPS not in heads.run.manifest.tables:
             raise HeadflowError(f"{heads.run.path} has no table `{STEPS}`: extract it again with generated tokens")
         grid = Grid.of(heads.run, STEPS)
-        taken = heads.samples[N_GENERATED].fillna(0).to_numpy(np.int64)
+        taken = generated_tokens(heads.samples)
         own = np.flatnonzero(heads.observed.to_numpy() & (taken > 0))
         if not len(own):
             raise HeadflowError(f"{heads.run.path}: no observed sample has a text")

@@ -14,7 +14,6 @@ from tempfile import TemporaryFile
 from typing import Any, BinaryIO
 
 import numpy as np
-import pandas as pd
 import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -47,6 +46,7 @@ from analyze.report.words import Words, number
 from analyze.report.writing import writing_of
 from analyze.statistics.heads.means import UNCLEAR
 from analyze.tables.frames import Heads
+from analyze.tables.values import generated_tokens
 from schemas.columns import DEFAULT_FLOWS
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -173,7 +173,7 @@ def _make_page(
         writing=writing,
         scored=data["scored"],
         no_scores=words["no_scores" if heads.samples["answer"].notna().any() else "no_answers"],
-        texts=(data["texts"], int((heads.samples.get("n_generated", pd.Series(dtype=float)).fillna(0) > 0).sum())),
+        texts=(data["texts"], np.count_nonzero(generated_tokens(heads.samples))),
         units=list(dict.fromkeys(row["unit"] for row in sets)),
         charts=list(specs),
         opposite=heads.task.opposite,

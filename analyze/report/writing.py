@@ -5,13 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from analyze.generated.reading import read_written
-from analyze.generated.steps import FIXED, MassChange, by_step, change_along_texts
+from analyze.generated.steps import FIXED, WRITING, MassChange, by_step, change_along_texts
 from analyze.report.comparison import Rows
 from analyze.report.samples.maps import Unread
 from analyze.report.words import Words, number
 from analyze.statistics.intervals import FEW_IMAGES
 from analyze.tables.frames import Heads
-from schemas.columns import N_GENERATED, STEPS
+from analyze.tables.values import generated_tokens
+from schemas.columns import STEPS
 from schemas.errors import HeadflowError
 
 _DIGITS = 3
@@ -39,7 +40,7 @@ def writing_of(heads: Heads, words: Words, unread: Unread) -> Writing | None:
         unread: is told if they cannot.
     """
     samples = heads.samples[heads.observed.to_numpy()]
-    if STEPS not in heads.run.manifest.tables or not (samples[N_GENERATED].fillna(0) > 0).any():
+    if STEPS not in heads.run.manifest.tables or not generated_tokens(samples).any():
         return None
     try:
         written = read_written(heads)
@@ -47,7 +48,7 @@ def writing_of(heads: Heads, words: Words, unread: Unread) -> Writing | None:
         unread.add(STEPS, "", len(samples), error)
         return None
     table = by_step(written)
-    names = {"still writing": words["still_writing"], FIXED: words["fixed_set"]}
+    names = {WRITING: words["still_writing"], FIXED: words["fixed_set"]}
     columns = ["step", "texts", "images", "g2v", "g2v_low", "g2v_high"]
     rows = table.assign(name=table["texts_of"].map(names))[["name", *columns]].to_dict("records")
     named = [{str(key): value for key, value in row.items()} for row in rows]

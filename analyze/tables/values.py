@@ -15,7 +15,7 @@ from analyze.tables.frames import Heads
 from analyze.tables.parts.reading import read_values
 from analyze.tables.rows import part_rows
 from analyze.tables.text_scope import TextScope
-from schemas.columns import PICTURE, TABLES
+from schemas.columns import N_GENERATED, PICTURE, TABLES
 from schemas.jobs.head_sets import ModelShape, head_name
 from schemas.store.grids import Grid
 from schemas.workers.work import HERE, Workers
@@ -120,6 +120,13 @@ def table_rows(heads: Heads, table: str, columns: Sequence[str]) -> Iterator[tup
         for place, batch in part_rows(heads.run, heads.run.path / table / part.name, ids, columns):
             kept = place < len(own)
             yield row[own[place[kept]]], batch if kept.all() else batch.filter(pa.array(kept))
+
+
+def generated_tokens(samples: pd.DataFrame) -> Codes:
+    """How many tokens the model wrote for each row of `samples`, int64 [samples]; 0 where it has no text."""
+    if N_GENERATED not in samples:
+        return np.zeros(len(samples), np.int64)
+    return samples[N_GENERATED].fillna(0).to_numpy(np.int64)
 
 
 def observed_rows(heads: Heads) -> Codes:

@@ -13,7 +13,7 @@ from analyze.report.packing import shortest
 from analyze.statistics.clusters import Clusters
 from analyze.statistics.contrasts import STATES
 from analyze.tables.frames import Heads
-from analyze.tables.values import answered
+from analyze.tables.values import answered, generated_tokens
 from schemas.columns import N_GENERATED, N_IMAGES
 from schemas.roles import ROLES
 from schemas.tasks import P_OPTIONS, Task
@@ -57,7 +57,7 @@ def rows_of(
         names.append("hint")
     if N_GENERATED in samples and samples[N_GENERATED].notna().any():
         names += ["text", "ended"]
-        written[N_GENERATED] = samples[N_GENERATED].fillna(0).astype(int).tolist()
+        written[N_GENERATED] = generated_tokens(samples).tolist()
     texts = {name: samples[name].astype(object).where(samples[name].notna(), None).tolist() for name in names}
     return (
         texts

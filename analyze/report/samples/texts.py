@@ -24,7 +24,8 @@ from analyze.report.samples.maps import Unread, in_steps, sizes_of
 from analyze.report.samples.steps import ReadText, read_texts
 from analyze.statistics.clusters import Array, Codes
 from analyze.tables.frames import Heads
-from schemas.columns import N_GENERATED, STEP_MAPS, STEPS, TOKENS
+from analyze.tables.values import generated_tokens
+from schemas.columns import STEP_MAPS, STEPS, TOKENS
 from schemas.store.grids import Grid
 
 TEXTS, TEXT = "texts", "text"
@@ -76,7 +77,7 @@ def choose_texts(
     run, samples = heads.run, measured.samples
     if not has_texts(heads):
         return None
-    steps = -(-samples[N_GENERATED].fillna(0).to_numpy(np.int64) // run.manifest.every)
+    steps = -(-generated_tokens(samples) // run.manifest.every)
     there = [np.flatnonzero(Grid.of(run, STEPS).kept.ravel())]
     there += [np.flatnonzero(Grid.of(run, STEP_MAPS).kept.ravel())] if STEP_MAPS in run.manifest.tables else []
     measures = of_image(measured.measures, run.manifest.maps_of or "a")
