@@ -1,4 +1,7 @@
-"""Hold what pages quote of commands: `python -m data.guide.quotes`, with which `make tour` ends; `--write` mends pages.
+"""Hold what pages quote of commands.
+
+python -m data.guide.quotes [PAGE ...]    # `make tour` ends with it; exit code 1 if a quote is not printed
+python -m data.guide.quotes --write       # put what is printed in place of quotes
 
 A quote is a fenced block that begins with `$ headflow ...`. The commands of all quotes run once each, those of
 `extract` first, in the root of the project. The lines after a command must stand in what it prints, one after the
@@ -7,6 +10,7 @@ cells are a command on a run of `make tour` and a text is a quote, too: the text
 after `>>>` are run by doctest.
 """
 
+import argparse
 import doctest
 import re
 import shlex
@@ -46,23 +50,23 @@ class Quote:
         """The quoted lines that the command does not print at their place."""
         if self.part:
             return [line for line in self.lines if line not in printed]
-        found, place, found_here = [], 0, [_bare(line) for line in printed.splitlines()]
+        found, place, shown = [], 0, [_bare(line) for line in printed.splitlines()]
         for part in _parts(self.lines):
-            starts = range(place, len(found_here) - len(part) + 1)
-            start = next((each for each in starts if found_here[each : each + len(part)] == [*map(_bare, part)]), None)
+            starts = range(place, len(shown) - len(part) + 1)
+            start = next((each for each in starts if shown[each : each + len(part)] == [*map(_bare, part)]), None)
             if start is None:
-                there = set(found_here[place:])
-                found += [line for line in part if _bare(line) not in there] or [" / ".join(part)]
+                rest = set(shown[place:])
+                found += [line for line in part if _bare(line) not in rest] or [" / ".join(part)]
             else:
                 place = start + len(part)
         return found
 
     def mended(self, printed: str) -> "Quote":
-        """The quote with the printed line that is most like each of its lines."""
-        there = printed.splitlines()
+        """The quote with the printed line that is most like each of its lines; a part of a line stays as it is."""
         if self.part:
             return self
-        lines = [line if line in (GAP, "") else next(iter(get_close_matches(line, there, 1, 0.5)), line)
+        shown = printed.splitlines()
+        lines = [line if line in (GAP, "") else next(iter(get_close_matches(line, shown, 1, 0.5)), line)
                  for line in self.lines]  # fmt: skip
         return replace(self, lines=tuple(lines))
 
@@ -118,7 +122,7 @@ def write(page: str, quotes: Sequence[Quote], mended: Sequence[Quote]) -> None:
     """Put mended quotes in place of those of a page."""
     lines = (ROOT / page).read_text(encoding="utf-8").split("\n")
     for old, new in zip(quotes, mended, strict=True):
-        if old.part:
+        if new == old:
             continue
         start = next(
             each for each in range(old.line, len(lines)) if tuple(lines[each : each + len(old.lines)]) == old.lines
@@ -142,21 +146,26 @@ def holds(text: str, page: str) -> bool:
     return doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(test).failed == 0
 
 
-def main(words: Sequence[str]) -> int:
-    """Run the commands of all quotes, or of the pages that are named; the exit code is 1 if a quote is not printed."""
-    chosen = [word for word in words if word != "--write"]
-    quotes = [
-        quote for page, text in pages().items() if not chosen or page in chosen for quote in quotes_in(page, text)
-    ]
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the commands of all quotes, or of some pages; the exit code is 1 if a quote is not printed."""
+    texts = pages()
+    parser = argparse.ArgumentParser(prog="python -m data.guide.quotes", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("pages", nargs="*", metavar="PAGE", help="pages by their paths (default: all)")
+    parser.add_argument("--write", action="store_true", help="put what is printed in place of quotes")
+    asked = parser.parse_args(argv)
+    if unknown := [page for page in asked.pages if page not in texts]:
+        parser.error(f"no page of the guide: {', '.join(unknown)}")
+    texts = {page: text for page, text in texts.items() if page in (asked.pages or texts)}
+    quotes = [quote for page, text in texts.items() for quote in quotes_in(page, text)]
     commands = sorted(
         dict.fromkeys(quote.command for quote in quotes), key=lambda each: not each.startswith("headflow extract")
     )
     printed = {command: run(command) for command in commands}
     wrong = check(quotes, printed)
-    wrong += [f"{page}: its Python prints other values, see above" for page, text in pages().items()
-              if (not chosen or page in chosen) and not holds(text, page)]  # fmt: skip
+    wrong += [f"{page}: its Python prints other values, see above" for page, text in texts.items()
+              if not holds(text, page)]  # fmt: skip
     print(*wrong, f"{len(quotes)} quotes of {len(commands)} commands, {len(wrong)} lines differ", sep="\n")
-    if "--write" not in words:
+    if not asked.write:
         return 1 if wrong else 0
     for page in dict.fromkeys(quote.page for quote in quotes):
         own = [quote for quote in quotes if quote.page == page]
@@ -165,4 +174,4 @@ def main(words: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(lambda: main(sys.argv[1:])))
+    sys.exit(run_command(main))

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from analyze.commands import COMMANDS
 from data.guide.quotes import Quote, check, holds, main, pages, quotes_in, write
 from extract.__main__ import STAGE_COMMANDS
@@ -61,6 +63,10 @@ def test_quotes_run(tmp_path, monkeypatch, capsys):
     (tmp_path / "a.md").write_text("```\n$ headflow validate none\nnone: 1 problem\nmore\n```\n")
     assert main([]) == 1
     assert capsys.readouterr().out.splitlines()[-1] == "1 quotes of 1 commands, 1 lines differ"
+    for words, says in ((["--wirte"], "unrecognized arguments: --wirte"), (["b.md"], "no page of the guide: b.md")):
+        with pytest.raises(SystemExit, match="2"):
+            main(words)
+        assert says in capsys.readouterr().err
 
 
 def code(text: str) -> list[str]:
