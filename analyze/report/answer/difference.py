@@ -2,13 +2,11 @@
 
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
+from analyze.report.answer.links import category_address
 from analyze.report.answer.ranking import SHOWN, picture
 from analyze.report.comparison import Compared
 from analyze.report.words import Words
-
-_PLACE = "comparison"  # the section of the page that has all of it
 
 
 @dataclass(frozen=True)
@@ -31,15 +29,9 @@ def difference(compared: Compared, words: Words) -> Difference:
     *own, whole = compared.answers
     own.sort(key=lambda row: (not row["significant"], row["untold"], -abs(row["difference"])))
     rows = [whole, *own[: SHOWN - 1]]
-    addresses = [f"#at={_PLACE}", *(_address(row["category"]) for row in rows[1:])]
+    addresses = [category_address(None), *(category_address(row["category"]) for row in own[: SHOWN - 1])]
     title = words["accuracy_difference"]
     return Difference(text, picture([_drawn(row) for row in rows], addresses, title, title))
-
-
-def _address(category: str) -> str:
-    """Of a category: its heads and its samples are chosen too."""
-    name = quote(category, safe="")
-    return f"#category={name}&samples-of={name}&at={_PLACE}"
 
 
 def _drawn(row: dict[str, Any]) -> dict[str, object]:

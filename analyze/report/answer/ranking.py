@@ -9,7 +9,7 @@ import numpy as np
 import vl_convert
 from markupsafe import escape
 
-from analyze.report.answer.links import address
+from analyze.report.answer.links import head_address
 from analyze.report.comparison import Rows
 from analyze.report.measures import LOOKING, Measure, Measured
 from analyze.report.words import Words, number
@@ -64,7 +64,7 @@ def _ranking(one: Measure, names: list[str], words: Words) -> Ranking:
         for cell in cells
     ]  # fmt: skip
     title = words.measure(one)
-    addresses = [address(row["head"], one.key) for row in rows]
+    addresses = [head_address(row["head"], one.key) for row in rows]
     return Ranking(one.key, title, rows, picture(rows, addresses, title, words.filled("answer_picture", measure=title)))
 
 
