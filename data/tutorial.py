@@ -55,7 +55,7 @@ def execute(notebook: NotebookNode) -> NotebookNode:
 def _portable(output: NotebookNode) -> NotebookNode:
     """An output without paths of this machine, and with each picture once."""
     if output.output_type == "stream":
-        return NotebookNode(output | {"text": output.text.replace(str(ROOT), PLACE)})
+        return NotebookNode(output | {"text": _without_paths(output.text)})
     if "data" in output:
         data = dict(output.data)
         if "image/png" in data:

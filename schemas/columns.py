@@ -1,6 +1,6 @@
 """The tables of a run and their columns, as data: name, type, unit, nullable, meaning.
 
-The writer, the reader, `validate` and the README's tables all come from here. A new table is one entry of `TABLES`.
+The writer, the reader, `validate` and the guide's tables all come from here. A new table is one entry of `TABLES`.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""The contract as tables in Markdown: those of the README, and of dataset cards."""
+"""The contract as tables in Markdown: those of the guide, and of dataset cards."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple

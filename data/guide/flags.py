@@ -13,11 +13,10 @@ from schemas.commands.settings import Needs, Setting, Settings, pair_of, setting
 from schemas.contract import markdown
 from schemas.manifest import ROWS
 
-_DEFAULT = re.compile(
-    r" ?(?:\(default: |（默认：)((?:[^()（）]|\([^()]*\)|（[^（）]*）)*)[)）]$"
-)  # at the end of a setting's help
+# At the end of a setting's help
+_DEFAULT = re.compile(r" ?(?:\(default: |（默认：)((?:[^()（）]|\([^()]*\)|（[^（）]*）)*)[)）]$")
 _MOST = 20  # words of a list; of a longer one, the first and the last
-HEADER = ("flag", "values", "default", "meaning")
+_HEADER = ("flag", "values", "default", "meaning")
 
 
 class Flags:
@@ -88,12 +87,14 @@ class Flags:
                     rows.setdefault(self._row("shared", each, known), []).append(name)
         if not rows:
             return ""
-        header = [self.words.word(title) for title in (*HEADER, "commands")]
-        return markdown(header, [(*row, " ".join(f"`{name}`" for name in names)) for row, names in rows.items()])
+        lines = [(*row, " ".join(f"`{name}`" for name in names)) for row, names in rows.items()]
+        return markdown(self._header("commands"), lines)
 
     def _table(self, name: str, settings: Sequence[Setting]) -> str:
-        header, known = [self.words.word(title) for title in HEADER], self.settings[name]
-        return markdown(header, [self._row(name, each, known) for each in settings])
+        return markdown(self._header(), [self._row(name, each, self.settings[name]) for each in settings])
+
+    def _header(self, *more: str) -> list[str]:
+        return [self.words.word(title) for title in (*_HEADER, *more)]
 
     def _row(self, section: str, setting: Setting, known: Sequence[Setting]) -> tuple[str, ...]:
         help = self.words.text(section, place_of(setting).lstrip("-"), setting.help)
@@ -105,24 +106,21 @@ class Flags:
         return f"`{as_typed(setting)}`", self._values(setting), _cell(default), _cell(meaning)
 
     def _needs(self, needs: Needs, known: Sequence[Setting]) -> str:
-        values = _listed([f"`{each}`" for each in needs.values], " ")
         flag = next(f"`{place_of(each)}`" for each in known if each.name == needs.name)
         if needs.values == (None,):
             return self.words.word("; not with {}").format(flag)
-        return self.words.word("; only with {}").format(f"{flag} {values}".rstrip())
+        return self.words.word("; only with {}").format(f"{flag} {_listed(needs.values)}".rstrip())
 
     def _values(self, setting: Setting) -> str:
         if setting.choices:
-            return _listed([f"`{each}`" for each in setting.choices], " ")
+            return _listed(setting.choices)
         words = "".join(f"`{each}` " for each in setting.words)
         if setting.between is None:
             return words.rstrip()
         least, most = (f"{each:d}" if isinstance(each, int) else f"{each:g}" for each in
                        (setting.between.least, setting.between.most))  # fmt: skip
-        open_end = setting.between.most == ROWS
-        return words + (self.words.word("N or more") if open_end else self.words.word("N to M")).replace(
-            "N", least
-        ).replace("M", most)
+        form = self.words.word("N or more" if setting.between.most == ROWS else "N to M")
+        return words + form.replace("N", least).replace("M", most)
 
     def _default(self, setting: Setting) -> str:
         if setting.default is MISSING:
@@ -138,10 +136,10 @@ def _declaring(settings: type[Settings], name: str) -> type:
     return next(each for each in settings.__mro__ if name in vars(each).get("__annotations__", ()))
 
 
-def _listed(texts: Sequence[str], between: str) -> str:
-    if not texts:
-        return ""
-    return between.join(texts) if len(texts) <= _MOST else f"{texts[0]} ... {texts[-1]}"
+def _listed(values: Sequence[object]) -> str:
+    """Values as code; of many, the first and the last."""
+    texts = [f"`{each}`" for each in values]
+    return " ".join(texts) if len(texts) <= _MOST else f"{texts[0]} ... {texts[-1]}"
 
 
 def _cell(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What each family of the table offers: the tables of the README and of `headflow families`."""
+"""What each family of the table offers: the tables of the guide and of `headflow families`."""
 
 from collections.abc import Sequence
 
