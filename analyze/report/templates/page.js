@@ -1,4 +1,4 @@
-// Made by `make page` of analyze/report/app, with Preact (MIT): f9c5af57cfb0288f2830b5a5363e36da1a970261875dddfdf97926ef46b51983
+// Made by `make page` of analyze/report/app, with Preact (MIT): 6d5da1c6b7dfc80822e86ba407d30cda0aba990bab6918a202b67fe4492eacee
 "use strict";
 (() => {
   // node_modules/preact/dist/preact.mjs
@@ -1472,8 +1472,8 @@
     End: (_3, last2) => last2
   }, TICKS = [0, 0.25, 0.5, 0.75, 1], LETTERS2 = 30, shownHead = ({ tokens, cell }) => tokens === "head" && hasMasses(cell) ? cell : null;
   function nameOfToken(row, step) {
-    let text = (tokensOf(row)?.[step] ?? "").trim().replaceAll(`
-`, "↵");
+    let text = (tokensOf(row)?.[step] ?? "").replaceAll(`
+`, "↵").trim();
     return clipped(text, LETTERS2) || words.special_token;
   }
   function Written({ state: state2 }) {

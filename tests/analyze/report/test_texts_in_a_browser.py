@@ -65,6 +65,9 @@ def test_tokens_are_shaded_by_the_masses_of_their_steps(captions, shown):
         for one, other in zip(tokens.evaluate_all(SHADES), tokens.evaluate_all(LETTERS), strict=True):
             assert contrast(one, other) >= 4.5
     assert near(page.locator("#scale-of-tokens .tick").last.inner_text(), round(by_step.max(), 2))
+    ticks = page.locator("#scale-of-tokens .tick").evaluate_all("(all) => all.map((each) => each.clientHeight)")
+    assert len(set(ticks)) == 1  # no number is broken
+    assert "↵" in tokens.nth(PIECES.index("\n")).get_attribute("aria-label")
 
 
 def contrast(*colours: list[int]) -> float:

@@ -20,7 +20,7 @@ const shownHead = ({ tokens, cell }: State) => (tokens === "head" && hasMasses(c
 
 // A token as it is named
 function nameOfToken(row: number, step: number): string {
-  const text = (tokensOf(row)?.[step] ?? "").trim().replaceAll("\n", "↵");
+  const text = (tokensOf(row)?.[step] ?? "").replaceAll("\n", "↵").trim();
   return clipped(text, LETTERS) || words.special_token;
 }
 
