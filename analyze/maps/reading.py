@@ -12,6 +12,7 @@ from analyze.tables.frames import Heads
 from analyze.tables.rows import part_cells, part_lists
 from schemas.columns import MAPS, N_IMAGES, PICTURE, PLACES
 from schemas.errors import HeadflowError
+from schemas.files.locations import Location
 from schemas.files.pictures import pictures_of
 from schemas.store.grids import Grid
 from schemas.store.ledger import Part
@@ -155,20 +156,44 @@ def _maps_of_part(
         kept = taken[sample] & chosen[layer, head] & (batch[PICTURE].to_numpy() == heads.picture)
         if not kept.any():
             continue
-        rows, own = batch.filter(pa.array(kept)), sample[kept]
-        if rows["map"].null_count or rows["map"].values.null_count:
-            raise HeadflowError(f"{path}: `map` is null, or has null in its lists; run validate")
-        place, mass = number[layer[kept] * heads.heads + head[kept]], rows["mass"].to_numpy(zero_copy_only=False)
-        for each in np.unique(own):
-            at = np.flatnonzero(own == each)
-            lists = rows["map"].take(pa.array(at))
-            if len(np.unique(lists.value_lengths())) > 1:
-                raise HeadflowError(f"{path}: `map` of one image has several sizes; run validate")
-            maps = lists.flatten().to_numpy(zero_copy_only=False).reshape(len(at), -1)
-            found.setdefault(int(each), []).append((place[at], maps, mass[at]))
+        place = number[layer[kept] * heads.heads + head[kept]]
+        for each, at, maps, mass in maps_in_batch(path, sample, batch, kept):
+            found.setdefault(each, []).append((place[at], maps, mass))
     made = {}
     for each, blocks in found.items():
+        check_one_size(path, [maps.shape[1] for _, maps, _ in blocks])
         places, maps, mass = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
         order = np.argsort(places)
         made[each] = (maps[order], mass[order])
     return made
+
+
+def maps_in_batch(
+    path: Location, sample: npt.NDArray[np.int32], batch: pa.RecordBatch, kept: npt.NDArray[np.bool_]
+) -> Iterator[tuple[int, npt.NDArray[np.int64], Maps, Maps]]:
+    """The maps in some rows of a batch, those of a sample together.
+
+    Args:
+        sample: of each row of the batch; `kept`: the rows that are read.
+
+    Yields:
+        The sample, the places of its rows among those kept, its maps, float32 [rows, patches], and the mass of each.
+
+    Raises:
+        HeadflowError: a map is null, has null in it, or is of another size than the sample's others.
+    """
+    rows, own = batch.filter(pa.array(kept)), sample[kept]
+    if rows["map"].null_count or rows["map"].values.null_count:
+        raise HeadflowError(f"{path}: `map` is null, or has null in its lists; run validate")
+    mass = rows["mass"].to_numpy(zero_copy_only=False)
+    for each in np.unique(own).tolist():
+        at = np.flatnonzero(own == each)
+        lists = rows["map"].take(pa.array(at))
+        check_one_size(path, lists.value_lengths().to_pylist())
+        yield each, at, lists.flatten().to_numpy(zero_copy_only=False).reshape(len(at), -1), mass[at]
+
+
+def check_one_size(path: Location, sizes: Sequence[int]) -> None:
+    """Raise `HeadflowError` if the maps of an image have several sizes."""
+    if len(set(sizes)) > 1:
+        raise HeadflowError(f"{path}: `map` of one image has several sizes; run validate")

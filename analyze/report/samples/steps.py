@@ -9,11 +9,10 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from analyze.maps.grids import read_grid
 from analyze.maps.measures import check_size
-from analyze.maps.reading import Maps
+from analyze.maps.reading import Maps, check_one_size, maps_in_batch
 from analyze.report.samples.maps import Unread
 from analyze.statistics.clusters import Codes
 from analyze.tables.frames import Heads
@@ -119,24 +118,15 @@ def _maps(heads: Heads, part: Part, ids: Sequence[str], taken: Kept, chosen: Kep
         step, rest = np.divmod(cell - starts[sample], blocks[sample, 1] * grid.cells)
         head = rest % grid.cells
         kept = wanted[sample] & of_head[head] & (batch[PICTURE].to_numpy() == heads.picture)
-        rows, own = batch.filter(pa.array(kept)), sample[kept]
-        if rows["map"].null_count or rows["map"].values.null_count:
-            raise HeadflowError(f"{path}: `map` is null, or has null in its lists; run validate")
-        mass = rows["mass"].to_numpy(zero_copy_only=False)
-        for each in np.unique(own).tolist():
-            at = np.flatnonzero(own == each)
-            lists = rows["map"].take(pa.array(at))
-            sizes_of_maps = lists.value_lengths().to_numpy()
+        for each, at, maps, mass in maps_in_batch(path, sample, batch, kept):
             if each not in found:
                 shape = (int(of_head.sum()), int(blocks[each, 0]))
-                empty = np.zeros((*shape, int(sizes_of_maps[0])), np.float32)
+                empty = np.zeros((*shape, maps.shape[1]), np.float32)
                 found[each] = MapsOfSteps(empty, np.zeros(shape, np.float32))
-            own_maps = found[each]
-            if (sizes_of_maps != own_maps.maps.shape[2]).any():
-                raise HeadflowError(f"{path}: `map` of one image has several sizes; run validate")
+            own = found[each]
+            check_one_size(path, [own.maps.shape[2], maps.shape[1]])
             place = number[head[kept][at]], step[kept][at]
-            own_maps.maps[place] = lists.flatten().to_numpy(zero_copy_only=False).reshape(len(at), -1)
-            own_maps.masses[place] = mass[at]
+            own.maps[place], own.masses[place] = maps, mass
     return found
 
 

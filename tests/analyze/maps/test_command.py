@@ -124,3 +124,12 @@ def test_runs_that_cannot_be_read(tmp_path, capsys):
     path = write_looking(tmp_path / "other", images=2)
     rewrite(path, "samples", lambda table: put(table, "grid_columns", 0, None))
     assert "the grid of OCR/0" in said(capsys, path)
+
+
+@pytest.mark.parametrize("at_once", [1, 100])
+def test_maps_of_several_sizes_are_one_line(tmp_path, capsys, monkeypatch, at_once):
+    """In rows that are read together, and in those that are not."""
+    monkeypatch.setattr("analyze.tables.rows.BATCH", at_once)
+    run = write_looking(tmp_path / "run", images=2)
+    rewrite(run, MAPS, lambda table: put(table, "map", 0, table["map"][0].as_py()[:-1]))
+    assert "part-00000-00000.parquet: `map` of one image has several sizes; run validate" in said(capsys, run)
