@@ -10,6 +10,7 @@ where its values begin in the arrays: `means` [steps], of all heads; `masses` [c
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from analyze.tables.frames import Heads
 from analyze.tables.values import generated_tokens
 from schemas.columns import STEP_MAPS, STEPS, TOKENS
 from schemas.store.grids import Grid
+from schemas.store.run import Run
 
 TEXTS, TEXT = "texts", "text"
 _BYTES, _ONE = 2, 2**16 - 1  # of a mass, and what stands for 1
@@ -46,6 +48,11 @@ def token_colours() -> npt.NDArray[np.uint8]:
 def has_texts(heads: Heads) -> bool:
     """Whether a run has tokens with masses of steps."""
     return {TOKENS, STEPS} <= set(heads.run.manifest.tables)
+
+
+def _with_rows(run: Run, table: str) -> Codes:
+    """The heads that have rows in a table, layer x heads + head, in order; none where the run does not have it."""
+    return np.flatnonzero(Grid.of(run, table).kept) if table in run.manifest.tables else np.empty(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -78,8 +85,7 @@ def choose_texts(
     if not has_texts(heads):
         return None
     steps = -(-generated_tokens(samples) // run.manifest.every)
-    there = [np.flatnonzero(Grid.of(run, STEPS).kept.ravel())]
-    there += [np.flatnonzero(Grid.of(run, STEP_MAPS).kept.ravel())] if STEP_MAPS in run.manifest.tables else []
+    there = [_with_rows(run, table) for table in (STEPS, STEP_MAPS) if table in run.manifest.tables]
     measures = of_image(measured.measures, run.manifest.maps_of or "a")
     wanted, left, found = np.array(order, np.int64), budget / 2, []
     for own, sizes in zip(there, (_BYTES * steps, steps * sizes_of(samples)), strict=False):
@@ -146,10 +152,9 @@ def write_texts(
     heads: Heads, chosen: ChosenTexts, add: Callable[[Piece], None], unread: Unread, *, folder: bool
 ) -> tuple[dict[str, Any], float]:
     """Add the piece of all texts, or of a folder one for each row; returns what the page says, and the maps' end."""
-    kept = Grid.of(heads.run, STEPS).kept
-    there = np.flatnonzero(kept.ravel())
+    there = _with_rows(heads.run, STEPS)
     own = np.searchsorted(there, chosen.cells)
-    highest: Array = np.zeros(1 + kept.size)
+    highest: Array = np.zeros(1 + prod(heads.shape))
     top, rows, mapped_rows = end_of_scale(1), [], []
     filling = _Filling(TEXTS, chosen)
     for text in read_texts(heads, chosen.rows, chosen.mapped_rows, chosen.mapped, unread):
@@ -167,7 +172,7 @@ def write_texts(
     run = heads.run
     said = {
         "cells": chosen.cells, "there": len(there), "mapped": chosen.mapped, "rows": rows, "mapped_rows": mapped_rows,
-        "mapped_there": int(Grid.of(run, STEP_MAPS).kept.sum()) if STEP_MAPS in run.manifest.tables else 0,
+        "mapped_there": len(_with_rows(run, STEP_MAPS)),
         "every": run.manifest.every, "highest": [round(float(each), 4) for each in highest], "pale": PALE,
     }  # fmt: skip
     return said, top
