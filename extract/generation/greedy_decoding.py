@@ -15,6 +15,7 @@ from torch import Tensor
 
 from extract.attention.packing import Batch, pack
 from extract.generation.observation import DecodingObservation, ImageColumns, KeptKeys
+from extract.generation.recurrence import RecurrentStates
 from extract.images.preprocessing import blank_image
 from extract.models.checkpoint import Checkpoint
 from extract.models.self_check import CHECK_QUESTION, limits_of
@@ -92,16 +93,15 @@ class Generation:
         self._heads, self._image = heads, image
         self._slots = batch.ends.rows.shape[1]
         self.kept = KeptKeys((steps - 1) * self._slots)  # nothing is read of the last token
+        self._states = RecurrentStates(checkpoint, batch)
         self._positions: Tensor | None = None
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """See where the decoder puts the tokens of the prefill that runs in this context."""
+        """See where the decoder puts the tokens of the prefill that runs in this context, and what its layers keep."""
         hook = self._checkpoint.stack.register_forward_pre_hook(self._see, with_kwargs=True)
-        try:
+        with hook, self._states.reading():
             yield
-        finally:
-            hook.remove()
 
     def _see(self, _: Any, given: tuple[Any, ...], named: dict[str, Any]) -> None:
         self._positions = named.get("position_ids")
@@ -147,7 +147,8 @@ class Generation:
         after = torch.arange(first - 1, first - 1 + len(tokens), device=ids.device)
         positions = self._next_positions()[..., None, :] + after[:, None]
         observation.begin(len(tokens))
-        logits = self._checkpoint.forward_new(observation, ids.flatten(1), positions.flatten(-2))
+        with self._states.going_on():
+            logits = self._checkpoint.forward_new(observation, ids.flatten(1), positions.flatten(-2))
         logits = logits.unflatten(1, ids.shape[1:])[owner, :, slot]
         masses = observation.masses()[owner, :, slot]
         on_image = None if self._image is None else observation.on_image()[owner, :, slot]
@@ -177,22 +178,24 @@ _CHECKED = 4  # steps; the first is of the prefill, which is checked with it
 
 
 def check_generation(checkpoint: Checkpoint, prompts: PromptBuilder) -> None:
-    """Check a model with a black image and a short question, by the logits of a few steps.
+    """Check a model with a black image and a short question, by the logits of a few steps, beside a longer question.
 
     Raises:
         HeadflowError: they are not those of the plain model, or it cannot write.
     """
     pixels = checkpoint.preprocessor(blank_image())
-    batch, inputs = checkpoint.uploader.send(pack([[prompts.build(CHECK_QUESTION, pixels.image_ids)]]), [pixels])
+    asked = [[prompts.build(question, pixels.image_ids)] for question in (CHECK_QUESTION, 2 * CHECK_QUESTION)]
+    batch, inputs = checkpoint.uploader.send(pack(asked), [pixels] * len(asked))
     written = Generation(checkpoint, batch, _CHECKED)
     with written.reading():
         logits, *_ = checkpoint.forward(batch, inputs, readers=[written.kept])
     steps = list(written.greedy(logits, torch.empty(0, dtype=torch.int64, device=checkpoint.device)))
+    batch, inputs = checkpoint.uploader.send(pack(asked[:1]), [pixels])
     try:
-        plain = checkpoint.plain_logits(batch, inputs, torch.cat([step.token for step in steps]))
+        plain = checkpoint.plain_logits(batch, inputs, torch.cat([step.token[:1] for step in steps]))
     except Exception as error:  # a model raises anything
         raise HeadflowError(f"the model's own generation fails: {one_line(error)[:400]}", setting="generate") from error
-    observed = torch.cat([step.logits for step in steps])
+    observed = torch.cat([step.logits[:1] for step in steps])
     tolerance = limits_of(checkpoint).observed
     difference = float((observed.float() - plain.float()).norm() / plain.float().norm())
     if not difference <= tolerance:

@@ -232,13 +232,18 @@ def other_layers(text: Any) -> list[str]:
     return sorted(kinds - {"full_attention", "sliding_attention"})
 
 
-def check_new_tokens(name: str, text: Any) -> None:
-    """Check that what a language model writes can be observed; `name` is what it is called.
+def check_new_tokens(name: str, family: Family | None, text: Any) -> None:
+    """Check that what a language model writes can be observed.
+
+    Args:
+        name: what it is called.
+        family: its row in the table; None: it has none.
 
     Raises:
-        HeadflowError: new tokens do not only attend to earlier ones in its layers.
+        HeadflowError: what some of its layers read of earlier tokens is not known.
     """
-    if unknown := other_layers(text):
+    known = () if family is None else family.not_attending
+    if unknown := sorted({*other_layers(text)} - {*known}):
         raise HeadflowError(
             f"{name} has layers of {listed(unknown)}, whose view of earlier tokens is not known: the tokens that it "
             "writes cannot be observed",

@@ -14,7 +14,7 @@ from huggingface_hub.errors import StrictDataclassError
 
 from extract.images.preprocessing import ImageSettings, Preprocessor
 from extract.models import transformers_format
-from extract.models.families import check_new_tokens
+from extract.models.families import check_new_tokens, find_family
 from extract.models.fingerprint import SETTINGS
 from extract.models.llava import released
 from extract.models.transformers_model import TransformersModel
@@ -108,7 +108,7 @@ def check_decoding(model_path: str, model_base: str | None = None) -> None:
         if not released.is_released(config):
             check_format(files.name, config)
             found = read_config(files.name, files.folder)
-            check_new_tokens(f"{files.name}, a {found.model_type},", found.get_text_config())
+            check_new_tokens(f"{files.name}, a {found.model_type},", find_family(found), found.get_text_config())
 
 
 @contextmanager

@@ -99,7 +99,7 @@ class TransformersModel(Checkpoint):
 
     def check_decoding(self) -> None:
         """See `Checkpoint.check_decoding`."""
-        check_new_tokens(f"this {self.prompt_format.family}", self.model.config.get_text_config())
+        check_new_tokens(f"this {self.prompt_format.family}", self.family, self.model.config.get_text_config())
 
     def forward_new(self, observation: OwnView, input_ids: Tensor, position_ids: Tensor) -> Tensor:
         """See `Checkpoint.forward_new`."""

@@ -12,6 +12,7 @@ from extract.attention.packing import pack
 from extract.generation import greedy_decoding as steps_module
 from extract.generation.greedy_decoding import Generation, check_generation
 from extract.generation.observation import DecodingObservation
+from extract.generation.recurrence import RecurrentStates
 from extract.models.transfer import Uploader
 from schemas.columns import FLOW_NAMES
 from schemas.errors import HeadflowError
@@ -71,7 +72,7 @@ def generate(model, asked, heads=None, forced=None, ends=NOTHING):
     scope="module",
     params=[
         "llava", "llava_next_mistral", "llava_onevision", "qwen2_vl", "idefics3", "internvl", "gemma3", "paligemma2",
-        "qwen3_vl", "ernie4_5_vl_moe", "gemma4_small", "mllama",
+        "qwen3_vl", "ernie4_5_vl_moe", "gemma4_small", "mllama", "qwen3_5", "lfm2_vl",
     ],
 )  # fmt: skip
 def family(request, tmp_path_factory):
@@ -181,13 +182,18 @@ def test_attention_that_cannot_be_followed_is_refused(asked, monkeypatch, change
         model.check_decoding()
 
 
-@pytest.mark.parametrize("name", ["qwen2_vl", "gemma3"])
+@pytest.mark.parametrize("name", ["qwen2_vl", "gemma3", "qwen3_5"])
 def test_a_model_that_reads_new_tokens_otherwise_is_refused(tmp_path, monkeypatch, name):
-    """Positions of Qwen's that go on from the length of the prompt; a window of Gemma's that is not passed on."""
+    """Positions of Qwen's that go on from the length of the prompt; a window of Gemma's that is not passed on; padding
+    in the state of linear attention.
+    """
     model, prompts = hf(make_or_skip(tmp_path, name))
     check_generation(model, prompts)
     if name == "qwen2_vl":
         monkeypatch.setattr(Generation, "_see", lambda *_: None)
+    elif name == "qwen3_5":
+        monkeypatch.setattr(RecurrentStates, "_without_padding", RecurrentStates._with_states)
+        monkeypatch.setattr(RecurrentStates, "_as_they_stood", lambda *_: None)
     else:
         monkeypatch.setattr(DecodingObservation, "_seen_in", lambda self, _: self._seen[None])
     with pytest.raises(
