@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import altair as alt
 import numpy as np
@@ -19,9 +20,10 @@ from analyze.tables.values import names_of_heads
 
 SHOWN = 6  # heads
 _DIGITS = 3
-_WIDTH, _ROW = 270, 22  # pixels, of the picture's frame and of a head in it
+_WIDTH, _ROW = 270, 22  # pixels, of a picture's frame beside short names, and of a head in it
+_LEAST, _SHORT = 150, 35  # pixels, of a frame, and of names that are short
 # Stand-ins for colours of the page's style, by their names there
-_INKS = {"soft": "#020202", "line": "#030303", "own": "#040404", "quiet": "#050505"}
+_INKS = {"soft": "#020202", "line": "#030303", "accent": "#040404", "quiet": "#050505"}
 _NAMES = 160  # pixels that the names of rows take at most, beside the frame
 _LABEL = re.compile(r'<text text-anchor="end" transform="translate\(-7,(?P<y>[\d.]+)\)"[^>]*>[^<]*</text>')  # a row's
 _NO_COLOUR = r' (?:aria-[\w-]+|role|class|font-family|version|xmlns:xlink)="[^"]*"'
@@ -69,32 +71,40 @@ def _ranking(one: Measure, names: list[str], words: Words) -> Ranking:
 
 
 def picture(rows: Rows, addresses: Sequence[str], title: str, label: str) -> str:
-    """Values with their intervals as SVG, each a link; grey where an interval holds 0, and without one where unknown.
+    """Values with their intervals as SVG, each a link; grey where an interval holds 0, hollow where it is unknown.
 
     Args:
         rows: `head` (the name), `value`, `low`, `high` (NaN: unknown), `clear` (whether the interval does not hold 0).
         addresses: where the rows lead.
         title: of the axis; `label`: of the picture.
     """
-    known = [{name: value for name, value in row.items() if value == value} for row in rows]
-    ink = alt.condition("datum.clear", alt.value(_INKS["own"]), alt.value(_INKS["quiet"]))
-    base = alt.Chart(alt.Data(values=known)).encode(alt.Y("head:N", sort=None, title=None), color=ink)
+    known = [_inked({name: value for name, value in row.items() if value == value}) for row in rows]
+    ink, inside = alt.Stroke("ink:N", scale=None), alt.Fill("inside:N", scale=None)
+    base = alt.Chart(alt.Data(values=known)).encode(alt.Y("head:N", sort=None, title=None), ink)
     zero = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color=_INKS["soft"]).encode(alt.X("zero:Q", title=title))
     bars = base.mark_rule(strokeWidth=2.5).encode(alt.X("low:Q", title=title), x2="high:Q")
-    dots = base.mark_point(size=70, opacity=1, filled=True).encode(alt.X("value:Q", title=title))
+    dots = base.mark_point(size=45, opacity=1).encode(alt.X("value:Q", title=title), inside)
     layers = [zero, bars, dots] if any("low" in row for row in known) else [zero, dots]
-    chart = alt.layer(*layers).properties(width=_WIDTH, height=_ROW * max(1, len(rows)))
+    # A browser's letters may be wider than those that Vega measures names by
+    names = min(_NAMES, 7 * max((len(str(row["head"])) for row in rows), default=0))
+    room = 0.25 * names
+    width = max(_LEAST, _WIDTH - max(0, names + room - _SHORT))  # pictures are about as wide, so letters are as large
+    chart = alt.layer(*layers).properties(width=width, height=_ROW * max(1, len(rows)))
     soft, line = _INKS["soft"], _INKS["line"]
     axis: dict[str, object] = {"labelColor": soft, "titleColor": soft, "gridColor": line, "domainColor": line}
     axis |= {"tickColor": line, "tickCount": 5, "labelLimit": _NAMES - 10}
     axis |= {"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": 500}
-    # A browser's letters may be wider than those that Vega measures names by
-    names = min(_NAMES, 7 * max((len(str(row["head"])) for row in rows), default=0))
-    padding = {"left": 5 + 0.25 * names, "right": 5, "top": 5, "bottom": 5}
+    padding = {"left": 5 + room, "right": 5, "top": 5, "bottom": 5}
     config = {"background": None, "axis": axis, "view": {"stroke": None}, "padding": padding}
     svg = themed(vl_convert.vegalite_to_svg({**chart.to_dict(), "config": config}), label)
     rest = iter(addresses)
     return _LABEL.sub(lambda found: _row_link(found, next(rest)), svg)
+
+
+def _inked(row: dict[str, Any]) -> dict[str, Any]:
+    """A row with the colours of its dot: a hollow one has no interval."""
+    ink = _INKS["accent" if row["clear"] else "quiet"]
+    return row | {"ink": ink, "inside": ink if "low" in row else "transparent"}
 
 
 def _row_link(label: "re.Match[str]", where: str) -> str:

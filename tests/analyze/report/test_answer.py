@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from scipy import stats
 
-from analyze.report.answer.ranking import rankings
+from analyze.report.answer.ranking import picture, rankings
 from analyze.report.answer.sentence import LEVEL, sentence
 from analyze.report.heads.sureness import sureness
 from analyze.report.measures import measure
@@ -68,6 +68,18 @@ def test_a_picture_shows_its_table(world):
         assert re.findall(r">(L\d+H\d+)</text></a>", one.picture) == [row["head"] for row in one.table]
         assert not re.search("style=|<style|#0[0-9a-f]{5}", one.picture)
         assert len(one.picture) < 12_000
+
+
+def test_pictures_are_as_large_whatever_the_names_and_hollow_where_nothing_is_known():
+    """A page that makes them as wide makes the letters as large."""
+    rows = [{"head": "A", "value": 1.0, "low": 0.5, "high": 2.0, "clear": True},
+            {"head": "B", "value": 0.5, "low": float("nan"), "high": float("nan"), "clear": False}]  # fmt: skip
+    named = [picture([row | {"head": row["head"] * long} for row in rows], ["#", "#"], "t", "t") for long in (2, 12)]
+    short, long = (float(re.search(r'viewBox="0 0 ([\d.]+)', each)[1]) for each in named)
+    assert 0.9 < long / short < 1.15
+    dots = re.findall(r'<path[^>]*?(?: fill="([^"]*)")? stroke="([^"]*)" stroke-width="2" opacity="1"/>', named[0])
+    assert dots == [("var(--accent)", "var(--accent)"), ("", "var(--quiet)")]
+    assert 'fill="none"' in named[0]
 
 
 def test_the_mass_is_of_the_tokens_that_were_cut(world):
