@@ -1,4 +1,4 @@
-// Made by `make page` of analyze/report/app, with Preact (MIT): 6d5da1c6b7dfc80822e86ba407d30cda0aba990bab6918a202b67fe4492eacee
+// Made by `make page` of analyze/report/app, with Preact (MIT): 41d2dc8fba01ad565370ddbba3488c10bbedad184641a029abc2fb93e1be3739
 "use strict";
 (() => {
   // node_modules/preact/dist/preact.mjs
@@ -1281,7 +1281,7 @@
   function Right({ right }) {
     return right === null ? null : /* @__PURE__ */ a3("span", { class: `tag ${right ? "right" : "wrong"}`, children: right ? words.right : words.wrong });
   }
-  var saidBy = (row) => (samples.text ?? samples.prediction)[row], nameOfSaid = () => samples.text ? "text_of_model" : "prediction";
+  var saidBy = (row) => (samples.text ?? samples.prediction)[row], nameOfSaid = (run = "a") => (run === "a" ? samples : page.second)?.text ? "text_of_model" : "prediction";
   function SaidByB({ row }) {
     let { second } = page;
     return !second || !inB(row) ? null : /* @__PURE__ */ a3("p", { class: "of-other", children: [
@@ -1502,6 +1502,7 @@
       /* @__PURE__ */ a3("div", { class: "tokens", id: "tokens", role: "group", "aria-labelledby": "written-title", ref: place, onKeyDown: press, children: pieces.map((_3, each) => /* @__PURE__ */ a3(Token, { step: each, state: state2, head, end, first: each === Math.max(step, 0) }, each)) }),
       /* @__PURE__ */ a3("p", { class: "small", children: filled("ends", { end: words[`ended_${samples.ended?.[row] ?? "stop"}`] }) }),
       /* @__PURE__ */ a3(ScaleOfTokens, { end }),
+      /* @__PURE__ */ a3(LargestFall, { row, head, steps: pieces.length }),
       /* @__PURE__ */ a3("div", { class: "controls", children: [
         /* @__PURE__ */ a3(
           Select,
@@ -1535,6 +1536,16 @@
         every > 1 && ` ${filled("tokens_every", { every })}`
       ] })
     ] });
+  }
+  function LargestFall({ row, head, steps: steps2 }) {
+    let { every } = page.texts, found = null;
+    for (let step2 = every; step2 < steps2; step2 += every) {
+      let [before2, after2] = [step2 - every, step2].map((each) => massAt(row, each, head));
+      before2 - after2 > (found ? found.before - found.after : 0) && (found = { step: step2, before: before2, after: after2 });
+    }
+    if (!found) return null;
+    let { step, before, after } = found, values2 = { text: nameOfToken(row, step), step, before: digits(before, 3), after: digits(after, 3) };
+    return /* @__PURE__ */ a3("p", { class: "small", id: "falls-most", children: /* @__PURE__ */ a3(Link, { text: filled("falls_most", values2), onClick: () => go({ step }) }) });
   }
   function Token({ step, state: { sample: row, step: chosen }, head, end, first }) {
     let text = tokensOf(row)[step], mass = massAt(row, step, head), known = !Number.isNaN(mass), values2 = { text: nameOfToken(row, step), step, value: digits(mass, 3) }, label = filled(known ? "token_of" : "token_without", values2);
@@ -1790,7 +1801,8 @@
             words.colon,
             /* @__PURE__ */ a3("span", { class: "head-name", children: shortName(state2.cell) })
           ] }),
-          /* @__PURE__ */ a3(TopSamples, { cell: state2.cell, measure })
+          /* @__PURE__ */ a3(TopSamples, { cell: state2.cell, measure }),
+          page.maps && /* @__PURE__ */ a3(WrongSamples, { cell: state2.cell })
         ] }),
         /* @__PURE__ */ a3(Chosen, { state: state2, measure })
       ] }),
@@ -2009,6 +2021,12 @@
       ] }, row);
     }) });
   }
+  function WrongSamples({ cell }) {
+    let number = samples.right.filter((right) => right === 0).length;
+    if (!number) return null;
+    let address = `#answer=wrong&samples-of=&state=&search=&page=1&sort=first&maps=yes&at=samples${page.images ? "&view=cards" : ""}`;
+    return /* @__PURE__ */ a3("p", { class: "small", id: "wrong-samples", children: /* @__PURE__ */ a3("a", { href: address, children: filled("wrong_samples", { head: shortName(cell), number }) }) });
+  }
   function Chosen({ state: state2, measure }) {
     return /* @__PURE__ */ a3("div", { class: "detail", id: "detail", children: [
       /* @__PURE__ */ a3("h3", { id: "head-name", "aria-live": "polite", children: headName(state2.cell) }),
@@ -2140,7 +2158,7 @@
     answer: () => words.answer,
     prediction: () => words[nameOfSaid()],
     state: () => words[page.opposite ? "state" : "scored"],
-    "prediction-b": () => `B${words.colon}${words.prediction}`
+    "prediction-b": () => `B${words.colon}${words[nameOfSaid("b")]}`
   };
   function Heading({ name, state: state2 }) {
     let kind = TEXTS.includes(name) ? "text" : "", text = UNSORTED[name];

@@ -36,6 +36,12 @@ def test_definitions_open_by_click_and_by_key_one_at_a_time(shown):
     assert page.locator(".meaning:visible").count() == 0
 
 
+def test_the_definitions_are_of_what_the_first_screen_says(shown):
+    page = shown()
+    names = [each.split("\n")[0] for each in page.locator(".definitions > span").all_inner_texts()]
+    assert {"Mattering", "Rank correlation", "Lead", "Margin"} <= {name.removesuffix("?").strip() for name in names}
+
+
 def test_it_is_said_that_maps_are_of_other_tokens_than_the_measure(shown):
     page = shown()
     assert page.locator("#whose").count() == 0  # A2V, and maps of the last token
@@ -63,6 +69,11 @@ def test_print_names_what_is_shown_and_keeps_colours(shown):
     assert page.evaluate(f"{body}.backgroundColor") == "rgb(255, 255, 255)"
     assert page.evaluate(f"{body}.printColorAdjust") == "exact"
     assert page.evaluate("getComputedStyle(document.querySelector('.card')).breakInside") == "avoid"
+    page.evaluate("document.body.style.width = '500px'")  # as paper is: a chart that is made smaller leaves no gap
+    for svg in page.locator(".plot svg").all():
+        width, height = map(float, svg.get_attribute("viewBox").split()[2:])
+        box = svg.bounding_box()
+        assert box["height"] == pytest.approx(box["width"] * height / width, rel=0.01)
     text = page.locator("#map .role-axis-label text").first
     assert text.evaluate("(each) => getComputedStyle(each).fill") == "rgb(77, 85, 95)"
 

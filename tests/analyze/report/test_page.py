@@ -279,7 +279,7 @@ def test_the_same_run_gives_the_same_page(run, page, tmp_path):
 
 # Names of columns, models, commands and flags, and terms that the texts gloss; all else in a Chinese page is Chinese
 NAMES = re.compile(
-    r"\b(Home|End|Esc|SVG|PNG|CSV|dpi|nat|"
+    r"\b(Home|End|Esc|SVG|PNG|CSV|dpi|nat|token|patch|"
     r"validate|report|HEAD|"
     r"headflow|MME|softmax|JavaScript|Spearman-Brown|extract|knock-out RUN|BOS|SYS|USER|[XTVQADYB]|[XTVQAD]2[A-Z]+|"
     r"[tvqa]2[vt]|[Yy]es|[Nn]o|logit|[Mm]argin|mass|looking|contributing|mattering|OCR|up|run|other|heads_edge)\b"

@@ -82,6 +82,17 @@ def test_filters_say_who_was_right(run, other, shown):
     assert set(lines(page)) == {name for name in a.index if "OCR 1" in name}
 
 
+def test_a_click_leads_from_a_head_to_where_it_looks_in_wrong_answers(run, shown):
+    page = shown(at="#head=L1H2&search=nothing&samples-of=OCR")
+    samples = pd.read_parquet(run / "samples")
+    wrong = (samples["answer"].astype(str) != samples["prediction"].astype(str)).sum()
+    assert page.inner_text("#wrong-samples") == f"Where L1H2 looks when the answer is wrong: {wrong} samples"
+    page.click("#wrong-samples a")
+    assert page.inner_text("#found").split()[0] == str(wrong)
+    assert 0 <= page.locator("#samples-section").bounding_box()["y"] < 100
+    assert "L1H2" in page.locator("#cards .mass").first.inner_text()
+
+
 def test_a_sample_opens_and_gives_the_focus_back(run, shown):
     page = shown()
     masses = pd.read_parquet(run / "maps").set_index(["sample_id", "layer", "head"])["mass"]

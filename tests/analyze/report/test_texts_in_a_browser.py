@@ -50,6 +50,11 @@ def test_tokens_are_shaded_by_the_masses_of_their_steps(captions, shown):
     assert "".join(tokens.all_inner_texts()[:2]) in text.replace(" ", "")
     table = pd.read_parquet(captions / "steps")
     own = masses_of(captions, NAME, 0, 1)
+    place = int(np.diff(own).argmin()) + 1
+    said_of_fall = re.findall(r"\d+\.\d+|(?<=第 )\d+", page.inner_text("#falls-most"))
+    assert said_of_fall == [str(place), f"{own[place - 1]:.3f}", f"{own[place]:.3f}"]
+    page.click("#falls-most button")
+    assert said(page)["step"] == str(place)
     mean = table[table["sample_id"] == NAME].groupby("step", observed=True)["g2v"].mean().to_numpy(float)
     by_step = table.groupby(["sample_id", "step"], observed=True)["g2v"].mean()
     for menu, value, masses, end in (

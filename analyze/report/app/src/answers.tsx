@@ -1,6 +1,6 @@
 // What is said of one sample: its question, answers and numbers, on a card, in the table and where it is open.
 import { Link } from "./controls";
-import { categories, column, page, samples } from "./data";
+import { type Run, categories, column, page, samples } from "./data";
 import { go } from "./state";
 import { digits, words } from "./words";
 
@@ -14,7 +14,7 @@ export function Right({ right }: { right: 0 | 1 | null }) {
 
 // What the model said: its text where it wrote one, else the first token; and how that is called
 const saidBy = (row: number) => (samples.text ?? samples.prediction)[row];
-export const nameOfSaid = () => (samples.text ? "text_of_model" : "prediction");
+export const nameOfSaid = (run: Run = "a") => ((run === "a" ? samples : page.second)?.text ? "text_of_model" : "prediction");
 
 // What B answers
 export function SaidByB({ row }: { row: number }) {

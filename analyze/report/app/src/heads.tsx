@@ -57,6 +57,7 @@ export function Heads({ state }: { state: State }) {
             <span class="head-name">{shortName(state.cell)}</span>
           </h3>
           <TopSamples cell={state.cell} measure={measure} />
+          {page.maps && <WrongSamples cell={state.cell} />}
         </div>
         <Chosen state={state} measure={measure} />
       </div>
@@ -339,6 +340,18 @@ function TopSamples({ cell, measure }: { cell: number; measure: Measure }) {
           );
         })}
     </ol>
+  );
+}
+
+// Leads to the wrong answers, with the maps of the chosen head
+function WrongSamples({ cell }: { cell: number }) {
+  const number = samples.right.filter((right) => right === 0).length;
+  if (!number) return null;
+  const address = `#answer=wrong&samples-of=&state=&search=&page=1&sort=first&maps=yes&at=samples${page.images ? "&view=cards" : ""}`;
+  return (
+    <p class="small" id="wrong-samples">
+      <a href={address}>{filled("wrong_samples", { head: shortName(cell), number })}</a>
+    </p>
   );
 }
 

@@ -54,7 +54,7 @@ const UNSORTED: Partial<Record<Name, () => string>> = {
   answer: () => words.answer,
   prediction: () => words[nameOfSaid()],
   state: () => words[page.opposite ? "state" : "scored"],
-  "prediction-b": () => `B${words.colon}${words.prediction}`,
+  "prediction-b": () => `B${words.colon}${words[nameOfSaid("b")]}`,
 };
 
 function Heading({ name, state }: { name: Name; state: State }) {

@@ -1,6 +1,6 @@
 // The text that the model wrote, as tokens shaded by image mass. One of them can be chosen: its step is in the address.
 import { useRef } from "preact/hooks";
-import { LinksToHeads, Select } from "./controls";
+import { Link, LinksToHeads, Select } from "./controls";
 import { page, samples } from "./data";
 import { type State, go } from "./state";
 import { endOfScale, hasMasses, hasStepMaps, massAt, numberOfHeads, numberOfTexts, shadeOf, tokensOf } from "./texts";
@@ -73,6 +73,7 @@ function Tokens({ pieces, state }: { pieces: string[]; state: State }) {
       </div>
       <p class="small">{filled("ends", { end: words[`ended_${samples.ended?.[row] ?? "stop"}`] })}</p>
       <ScaleOfTokens end={end} />
+      <LargestFall row={row} head={head} steps={pieces.length} />
       <div class="controls">
         <Select
           id="tokens-by"
@@ -100,6 +101,24 @@ function Tokens({ pieces, state }: { pieces: string[]; state: State }) {
         {every > 1 && ` ${filled("tokens_every", { every })}`}
       </p>
     </>
+  );
+}
+
+// The token at which the image mass falls most, from the step before that has a row
+function LargestFall({ row, head, steps }: { row: number; head: number | null; steps: number }) {
+  const { every } = page.texts!;
+  let found: { step: number; before: number; after: number } | null = null;
+  for (let step = every; step < steps; step += every) {
+    const [before, after] = [step - every, step].map((each) => massAt(row, each, head));
+    if (before - after > (found ? found.before - found.after : 0)) found = { step, before, after };
+  }
+  if (!found) return null;
+  const { step, before, after } = found;
+  const values = { text: nameOfToken(row, step), step, before: digits(before, 3), after: digits(after, 3) };
+  return (
+    <p class="small" id="falls-most">
+      <Link text={filled("falls_most", values)} onClick={() => go({ step })} />
+    </p>
   );
 }
 
