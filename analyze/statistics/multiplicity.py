@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,9 @@ from analyze.statistics.clusters import Array, Codes
 
 FLIPS, _SEED, _LEVEL = 10_000, 0, 0.05
 _ROWS = 250  # sign flips computed at once: what memory they take is used again
+_ROUNDING = 16 * float(np.finfo(np.float32).eps)  # far more than products of signs in float32 are off by
 FLOOR = 1e-5  # of float32: smaller differences are those of rounding, however regular
+_Float = TypeVar("_Float", bound=np.floating)
 
 
 @dataclass(frozen=True)
@@ -61,13 +64,39 @@ def sign_flip_maximum(
     number = len(differences)
     mean = differences.mean(axis=0)
     squares = (differences**2).sum(axis=0)
-    observed = np.abs(_t(mean, squares, number))
-    reached = np.zeros(differences.shape[1], np.int64)
-    for signs in _signs(number, flips, seed):
-        largest = np.abs(_t(signs @ differences / number, squares, number)).max(axis=1)
-        reached += (largest[:, None] >= observed * (1 - 1e-9)).sum(axis=0)
+    reached = _reached(differences, mean, squares, _sign_bits(number, flips, seed))
     p = np.minimum(tests * (1 + reached) / (flips + 1), 1)
     return Tested(mean, p, (p <= level) & (np.abs(mean) > floor))
+
+
+def _reached(differences: Array, mean: Array, squares: Array, bits: npt.NDArray[np.uint8]) -> Codes:
+    """How many flips have a largest |t| that reaches that of each test, [tests].
+
+    |t| grows with |sum| / root of n times the sum of squares, which is 0 to 1. Products in float32 tell it within
+    `_ROUNDING`, in half of the time; where a flip is as near as that to a test, it is computed again in float64.
+
+    Args:
+        mean, squares: of the differences, over images; squares are summed, [tests].
+        bits: see `_sign_bits`.
+    """
+    number, length = len(differences), np.sqrt(len(differences) * squares)
+    told = length > 0
+    shares = np.divide(differences, length, np.zeros(differences.shape, np.float32), where=told, casting="same_kind")
+    own = np.divide(number * np.abs(mean), length, np.zeros(len(length)), where=told)
+    largest = np.concatenate([np.abs(signs @ shares).max(axis=1) for signs in _signs(bits, number, np.float32)])
+    order = np.sort(own)
+    near = np.searchsorted(order, largest - _ROUNDING) < np.searchsorted(order, largest + _ROUNDING, side="right")
+    again = [
+        np.abs(_t(signs @ differences / number, squares, number)).max(axis=1)
+        for signs in _signs(bits[near], number, np.float64)
+    ]
+    least = np.abs(_t(mean, squares, number)) * (1 - 1e-9)
+    return _at_least(largest[~near], own) + _at_least(np.concatenate([np.empty(0), *again]), least)
+
+
+def _at_least(values: npt.NDArray[np.floating], least: Array) -> Codes:
+    """How many values reach each of some bounds."""
+    return len(values) - np.searchsorted(np.sort(values), least)
 
 
 def sign_flips_of_groups(
@@ -93,7 +122,7 @@ def sign_flips_of_groups(
     )
     number = 1 + max(int(images.max()) for images, _ in groups)
     reached = np.zeros(told.shape, np.int64)
-    for signs in _signs(number, flips, seed):
+    for signs in _signs(_sign_bits(number, flips, seed), number, np.float64):
         largest = np.zeros(len(signs))
         for (images, values), own, counts in zip(groups, squares, told, strict=True):
             t = np.abs(_t(signs[:, images] @ values / len(values), own, len(values)))
@@ -103,12 +132,18 @@ def sign_flips_of_groups(
     return found
 
 
-def _signs(number: int, flips: int, seed: int) -> Iterator[Array]:
-    """The sign of each image in each flip, -1 or 1, `_ROWS` flips at once: float64 [flips, images]."""
-    bits = _sign_bits(number, flips, seed)
-    for first in range(0, flips, _ROWS):
-        own = np.unpackbits(bits[first : first + _ROWS], axis=1, count=number).astype(np.float64)
-        yield 2 * own - 1
+def _signs(bits: npt.NDArray[np.uint8], number: int, kind: type[_Float]) -> Iterator[npt.NDArray[_Float]]:
+    """The sign of each image in each flip, -1 or 1, `_ROWS` flips at once: [flips, images].
+
+    Args:
+        bits, number: of flips, see `_sign_bits`, and of how many images.
+        kind: the type of the signs.
+    """
+    for first in range(0, len(bits), _ROWS):
+        signs = np.unpackbits(bits[first : first + _ROWS], axis=1, count=number).astype(kind)
+        signs *= 2
+        signs -= 1
+        yield signs
 
 
 @lru_cache(1)  # all flows of a comparison are flipped alike

@@ -84,5 +84,25 @@ def test_signs_are_drawn_once_for_the_same_images():
     found = [sign_flip_maximum(each, flips=600, seed=5).p for each in (differences, differences)]
     assert (found[0] == found[1]).all()
     assert _sign_bits.cache_info().misses == 1
-    signs = np.concatenate(list(_signs(37, 600, 5)))
+    signs = np.concatenate(list(_signs(_sign_bits(37, 600, 5), 37, np.float64)))
     assert (signs == np.random.default_rng(5).choice([-1.0, 1.0], size=(600, 37))).all()
+
+
+@pytest.mark.parametrize("kind", ["values", "answers", "alike", "heavy tails", "one far image"])
+def test_p_values_are_those_of_flips_computed_in_float64(kind):
+    """The flips one by one; of answers, and of images that are alike, many reach a test exactly."""
+    rng = np.random.default_rng(6)
+    differences = {
+        "values": rng.normal(0.2, 1, (40, 30)) * np.geomspace(1e-9, 10, 30),
+        "answers": rng.integers(-2, 3, (40, 30)).astype(float),
+        "alike": np.where(np.arange(30) % 3, 0.1, 0.0) * np.ones((40, 30)),
+        "heavy tails": np.exp(4 * rng.normal(size=(40, 30))) * rng.choice([-1, 1], (40, 30)),
+        "one far image": rng.normal(size=(40, 30)) + 1e6 * (np.arange(40) == 7)[:, None],
+    }[kind]
+    signs = np.random.default_rng(5).choice([-1.0, 1.0], size=(600, 40))
+    mean, squares = signs @ differences / 40, (differences**2).sum(axis=0)
+    own = np.append(mean, differences.mean(axis=0)[None], axis=0)
+    variance = np.maximum(squares - 40 * own**2, 1e-12 * squares) / 39
+    t = np.abs(np.divide(own, np.sqrt(variance / 40), np.zeros(own.shape), where=variance > 0))
+    reached = (t[:-1].max(axis=1)[:, None] >= t[-1] * (1 - 1e-9)).sum(axis=0)
+    assert (sign_flip_maximum(differences, flips=600, seed=5).p == (1 + reached) / 601).all()
