@@ -62,8 +62,9 @@ class Bootstrap:
         own = own if self.clusters.picture is None else self.clusters.picture[own]
         strata = self._strata
         number = np.bincount(strata)[strata[own]]
-        drawn = self._drawn[resamples, own]
-        return np.multiply(drawn, number / np.maximum(1, number - 1), dtype=np.float64).astype(np.float32)
+        drawn = self._drawn.T[own, resamples].T
+        weights = np.empty_like(drawn, np.float32)
+        return np.multiply(drawn, number / np.maximum(1, number - 1), weights, dtype=np.float64, casting="same_kind")
 
     @cached_property
     def _drawn(self) -> npt.NDArray[np.uint8]:
