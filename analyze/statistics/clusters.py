@@ -124,6 +124,25 @@ def places_of_each(codes: Codes) -> list[Codes]:
     return np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
 
 
+def sums_of_each(codes: Codes, values: npt.NDArray[np.generic]) -> Array:
+    """Sums over the rows of each code, in their order: float64 [codes, ...].
+
+    The first rows of all codes are taken at once, then the second ones: a reduction that goes code by code takes ten
+    times as long, as a code often has two rows.
+
+    Args:
+        codes: int64 [rows], 0 to the number of codes less 1; each has a row.
+        values: [rows, ...] of any numbers.
+    """
+    order, counts = np.argsort(codes, kind="stable"), np.bincount(codes)
+    starts, more = np.cumsum(counts) - counts, np.arange(len(counts))
+    found: Array = values[order[starts]].astype(np.float64)
+    for place in range(1, int(counts.max(initial=0))):
+        more = more[counts[more] > place]
+        found[more] += values[order[starts[more] + place]]
+    return found
+
+
 @dataclass(frozen=True)
 class Clusters:
     """Samples in images, images in categories.
@@ -230,11 +249,6 @@ class Clusters:
         """Samples of each image, float64 [images]."""
         return np.bincount(self.image, minlength=self.images).astype(np.float64)
 
-    @cached_property
-    def _order(self) -> tuple[Codes, Codes]:
-        order = np.argsort(self.image, kind="stable")
-        return order, np.searchsorted(self.image[order], np.arange(self.images))
-
     def sums(self, values: npt.NDArray[np.number]) -> Array:
         """Sums over the samples of each image.
 
@@ -244,8 +258,7 @@ class Clusters:
         Returns:
             float64 [images, ...].
         """
-        order, starts = self._order
-        return np.add.reduceat(np.asarray(values)[order], starts, axis=0, dtype=np.float64)
+        return sums_of_each(self.image, np.asarray(values))
 
     def joined(self, values: npt.NDArray[np.number] | npt.NDArray[np.bool_]) -> Array:
         """Sums over the categories that an image is in.

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from analyze.statistics.clusters import Array, Codes, places_of_each
+from analyze.statistics.clusters import Array, Codes, sums_of_each
 from analyze.statistics.reliability import Halves, spearman_brown, split_half
 from schemas.text import counted
 
@@ -83,37 +83,50 @@ def polarity_free_contrast(differences: Array, state: npt.NDArray[np.str_], cate
             "of each are needed"
         )
     biased = yes_biased | no_biased
-    halves = (2 * (differences[biased] > 0) + (differences[biased] == 0)).astype(np.int64)
-    first, strata = yes_biased[biased], category[biased]
-    drawn, total = halves[first].sum(axis=0), halves.sum(axis=0)
-    middle = sum(first[own].sum() * halves[own].mean(axis=0) for own in (strata == each for each in np.unique(strata)))
+    halves = 2 * (differences[biased] > 0).astype(np.int8) + (differences[biased] == 0)
+    first, strata = yes_biased[biased], np.unique(category[biased], return_inverse=True)[1]
+    # How many of each stratum have a value, [strata, quantities], and are drawn, [strata, 1]
+    sizes, ones, twos = (sums_of_each(strata, halves == value) for value in (halves, 1, 2))
+    number = sums_of_each(strata, first[:, None])
+    drawn, total = halves[first].sum(axis=0, dtype=np.int64), (ones + 2 * twos).sum(axis=0)
+    middle = (number * ((ones + 2 * twos) / sizes)).sum(axis=0)
     one, other = 0.25 / numbers[0], 0.25 / numbers[1]  # what half a point adds to the statistic in either state
     statistic, expected = (0.5 + one * sums - other * (total - sums) for sums in (drawn, middle))
-    return Contrast(statistic, expected, _exact(halves, first, strata, np.abs(drawn - middle)))
+    counts = np.stack(np.broadcast_arrays(number, sizes - ones - twos, ones, twos), axis=-1).astype(np.int64)
+    return Contrast(statistic, expected, _exact(counts, np.abs(drawn - middle)))
 
 
-def _exact(halves: Codes, first: npt.NDArray[np.bool_], strata: Codes, off: Array) -> Array:
-    """How often, over all permutations within strata, the sum over `first` is as far from its mean, [quantities].
+def _exact(counts: Codes, off: Array) -> Array:
+    """How often, over all permutations within strata, the sum over what is drawn is as far from its mean, [quantities].
 
     n0, n1 and n2 of a stratum's images have the values 0, 1 and 2. The sum over k of them, taken at random, is that of
     a multivariate hypergeometric distribution; strata are independent, so that their distributions are convolved.
 
     Args:
-        halves: [images, quantities], 0, 1 or 2.
-        first: bool [images].
+        counts: k, n0, n1 and n2 of each stratum and quantity, [strata, quantities, 4].
         off: how far the sum is from its mean.
     """
-    groups = [(int(first[own].sum()), halves[own]) for own in (strata == each for each in np.unique(strata))]
-    groups = [(number, values) for number, values in groups if 0 < number < len(values)]
-    counts = np.array([[(values == value).sum(axis=0) for value in range(3)] for _, values in groups])
     found = np.ones(len(off))
+    varies = (counts[..., 0] > 0) & (counts[..., 0] < counts[..., 1:].sum(axis=-1))
     for place in range(len(off)):
+        alike, times = np.unique(counts[varies[:, place], place], axis=0, return_counts=True)
+        step = 1 if alike[:, 2].any() else 2  # without the value 1, no sum is odd
         mass = np.ones(1)
-        for (number, _), each in zip(groups, counts[:, :, place].tolist() if len(groups) else [], strict=True):
-            mass = np.convolve(mass, _sum_of_drawn(number, *each))
-        sums = np.arange(len(mass))
+        for each, number in zip(alike.tolist(), times.tolist(), strict=True):
+            mass = np.convolve(mass, _sum_of_alike(number, step, *each))
+        sums = step * np.arange(len(mass))
         found[place] = mass[np.abs(sums - mass @ sums) >= off[place] - 1e-6].sum()
     return np.clip(found, np.finfo(float).tiny, 1)
+
+
+@lru_cache(maxsize=4096)
+def _sum_of_alike(strata: int, step: int, *counts: int) -> Array:
+    """The chance of each sum over so many strata with the same counts, from 0, `step` apart."""
+    if strata == 1:
+        return _sum_of_drawn(*counts)[::step]
+    half = _sum_of_alike(strata // 2, step, *counts)
+    whole = np.convolve(half, half)
+    return np.convolve(whole, _sum_of_alike(1, step, *counts)) if strata % 2 else whole
 
 
 @lru_cache(maxsize=4096)
@@ -144,21 +157,20 @@ def contrast_reliability(
     and Brown. Near 0 where nothing is told. Arguments as for `polarity_free_contrast`; None where it cannot be told.
     """
     biased = (state == YES_BIASED) | (state == NO_BIASED)
-    first, strata = (state == YES_BIASED)[biased], category[biased]
+    first, strata = (state == YES_BIASED)[biased], np.unique(category[biased], return_inverse=True)[1]
     above = (differences[biased] > 0) + 0.5 * (differences[biased] == 0)
 
-    def contrast(values: Array, half: Halves) -> Array:
-        own, of = first[half], strata[half]
-        if own.all() or not own.any():
-            return np.zeros(values.shape[1])
-        weights = 0.5 * (own / own.sum() - ~own / (~own).sum())
-        for members in places_of_each(of):  # less the mean under permutation within the category
-            weights[members] -= weights[members].mean()
-        found: Array = weights @ values[half]
-        return found
-
     def contrasts(values: Array, halves: Halves) -> Array:
-        return np.stack([contrast(values, half) for half in halves])
+        states = [halves & first, halves & ~first]
+        numbers = [each.sum(axis=1, keepdims=True) for each in states]
+        told = (numbers[0] > 0) & (numbers[1] > 0)
+        one, other = (each / np.maximum(1, number) for each, number in zip(states, numbers, strict=True))
+        weights = np.where(halves & told, 0.5 * (one - other), 0.0)
+        # Less the mean under permutation within the category
+        sums, sizes = (sums_of_each(strata, each.T).T for each in (weights, halves))
+        weights -= (sums / np.maximum(1, sizes))[:, strata] * halves
+        found: Array = weights @ values
+        return found
 
     half = split_half(above, 2 * strata + first, reduce=contrasts, seed=seed)
     return None if half is None else spearman_brown(half)

@@ -128,3 +128,23 @@ def test_what_tells_biased_images_from_others_is_not_found():
         differences = rng.normal(size=(280, 10)) - np.where(state == BOTH_RIGHT, -1.0, 1.0)[:, None]
         found += (false_discovery_rate(polarity_free_contrast(differences, state, np.zeros(280, int)).p) <= 0.05).any()
     assert found <= 0.15 * REPEATS
+
+
+def test_many_small_categories_are_as_exact_as_few():
+    """Those with equal counts are taken together; by the sum over all ways to draw, one category at a time."""
+    rng = np.random.default_rng(3)
+    state, category = np.tile([YES_BIASED, NO_BIASED, YES_BIASED], 20), np.repeat(np.arange(20), 3)
+    differences = np.stack([rng.normal(size=60), rng.integers(-1, 2, 60)], axis=1)
+    found = polarity_free_contrast(differences, state, category)
+    for column in range(2):
+        halves = 1 + np.sign(differences[:, column]).astype(int).reshape(20, 3)
+        chances = {0: 1.0}
+        for one, two, three in halves.tolist():
+            sums = [one + two, one + three, two + three]  # which two are yes-biased
+            chances = {
+                total: sum(chances.get(total - each, 0) / 3 for each in sums)
+                for total in {before + each for before in chances for each in sums}
+            }
+        mean, own = 2 / 3 * halves.sum(), halves[:, ::2].sum()
+        p = sum(chance for total, chance in chances.items() if abs(total - mean) >= abs(own - mean) - 1e-9)
+        assert found.p[column] == pytest.approx(p, rel=1e-12)
