@@ -21,6 +21,7 @@ MASSES = {
     "a2v": "attention of the last token on the image",
     "q2v": "attention of question tokens on the image",
 }
+_QUERIES = {"a2v": "last", "q2v": "question"}
 DIRECT_WORDS = "size of the direct contribution of the image to the lead, |d2v|"
 UNSUNK_WORDS = "attention of the last token on image tokens that are no visual sinks, a2v - a2sink"
 BI_IMAGE = "bi_image"
@@ -41,6 +42,7 @@ class Criterion:
         values: float32 [samples, cells], a cell for each layer, or each head, layer by layer; NaN in samples that a
             job has not measured.
         job: the job that measured it, or None; `kind`: of its knock-outs.
+        query: the role of the tokens that it is about; None: it is about no role's, or the job names none.
     """
 
     unit: str
@@ -49,6 +51,7 @@ class Criterion:
     values: Values
     job: str | None = None
     kind: str | None = None
+    query: str | None = None
 
     @property
     def measured(self) -> bool:
@@ -100,7 +103,9 @@ def _tables(heads: Heads, rows: np.ndarray, wanted: Sequence[str]) -> list[Crite
     found = []
     if masses := [name for name in wanted if name in MASSES]:
         values = sample_values(heads, masses, heads.scope(None))
-        found += [Criterion(HEADS, name, MASSES[name], _flat(values[name][rows])) for name in masses]
+        found += [
+            Criterion(HEADS, name, MASSES[name], _flat(values[name][rows]), query=_QUERIES[name]) for name in masses
+        ]
     if DIRECT in wanted:
         values = table_values(heads, CONTRIBUTIONS, ["d2v"])
         found.append(Criterion(HEADS, DIRECT, DIRECT_WORDS, _flat(np.abs(values["d2v"][rows]))))
@@ -122,7 +127,7 @@ def _unsunk(heads: Heads, rows: np.ndarray) -> list[Criterion]:
     sink = _flat(values["sink"][rows])
     if np.isnan(sink).any(axis=1).all() or not np.nan_to_num(sink).any():
         return []
-    return [Criterion(HEADS, UNSUNK, UNSUNK_WORDS, _flat(values["mass"][rows]) - sink)]
+    return [Criterion(HEADS, UNSUNK, UNSUNK_WORDS, _flat(values["mass"][rows]) - sink, query=_QUERIES["a2v"])]
 
 
 def _flat(values: Values) -> Values:
@@ -146,5 +151,7 @@ def _effect(job: Job, samples: pd.DataFrame) -> Criterion:
         raise HeadflowError(
             f"job {job.name} of {job.run.path} has no margins of the samples that rank", setting="effects"
         )
-    words = f"loss of lead where it is knocked out, kind {job.settings.kind}"
-    return Criterion(unit, EFFECT, words, values, job.name, job.settings.kind)
+    asked = {name: getattr(job.settings, name) for name in ("kind", "query", "key")}
+    said = ", ".join(f"{name} {value}" for name, value in asked.items() if value is not None)
+    words = f"loss of lead where it is knocked out, {said}"
+    return Criterion(unit, EFFECT, words, values, job.name, asked["kind"], asked["query"])

@@ -7,12 +7,13 @@ import numpy as np
 import pandas as pd
 
 from analyze.knockouts.jobs import HEADS, OF_LAYERS, UNITS
+from analyze.prune.criteria import Criterion
 from analyze.prune.curves import Costs
 from analyze.prune.design import LEAST, MOST
 from analyze.prune.plan import Plan
 from analyze.prune.ranking import Ranked
 from analyze.statistics.reliability import RELIABLE
-from schemas.text import counted
+from schemas.text import counted, listed
 
 _SIGNIFICANT = 0.05
 ONE = {HEADS: "head", OF_LAYERS: "layer"}
@@ -26,11 +27,21 @@ def ranking_in_words(ranked: Sequence[Ranked], relations: pd.DataFrame, halves: 
         shares = [f"{each.criterion.name} {_share(each.reliability)}" for each in own]
         lines += [f"{unit}: how far ranks would be the same on other images: {', '.join(shares)}"] if own else []
         found = relations[(relations["unit"] == unit) & (relations["other"] == "effect")]
-        sure = next((each.reliability for each in own if each.criterion.measured), None)
+        effect = next((each for each in own if each.criterion.measured), None)
+        sure = None if effect is None else effect.reliability
+        lines += [] if effect is None else [f"{unit}: {_of_effect(effect.criterion, own)}"]
         lines += [_relation(row, ONE[unit], sure) for row in found.to_dict("records")]
-        if own and not any(each.criterion.measured for each in own):
+        if own and effect is None:
             lines.append(f"{unit}: no measured effect to compare with, so how much they matter is not known yet")
     return lines
+
+
+def _of_effect(effect: Criterion, ranked: Sequence[Ranked]) -> str:
+    """What the measured effect is, and which criteria are attention of other tokens than it is about."""
+    said = f"the measured effect is the {effect.words} (job {effect.job})"
+    criteria = [each.criterion for each in ranked if not each.criterion.measured]
+    others = [each.name for each in criteria if effect.query and each.query not in (None, effect.query)]
+    return f"{said}; attention of other tokens: {listed(others)}" if others else said
 
 
 def _share(value: float | None) -> str:

@@ -1,5 +1,6 @@
 """Oracles: scipy's Spearman, permutations, pandas on the tables, and worlds in which it is known what matters."""
 
+from dataclasses import replace
 from itertools import permutations, product
 
 import numpy as np
@@ -10,6 +11,7 @@ from scipy import stats
 from analyze.prune.criteria import Criterion
 from analyze.prune.ranking import Ranked, finds_top, rank, relations
 from analyze.prune.results import rank_run
+from analyze.prune.verdict import ranking_in_words
 from analyze.statistics.clusters import Clusters
 from analyze.statistics.heads.permutations import agreement_of_heads
 from analyze.statistics.reliability import halves
@@ -104,6 +106,17 @@ def test_relations_are_scipy_s_and_have_the_right_sign(found):
     assert any(line.startswith("heads, a2v and the measured effect: rank correlation -0.") for line in lines)
     assert any(line.endswith("within layers, heads with more of it matter less") for line in lines)
     assert any(line.endswith("within layers, heads with more of it matter more") for line in lines)
+
+
+def test_the_effect_and_the_criteria_of_other_tokens_are_named(found):
+    of_questions = [
+        replace(each, criterion=replace(each.criterion, query="question")) if each.criterion.measured else each
+        for each in found.ranked
+    ]
+    for ranked, ends in ((found.ranked, "(job single)"), (of_questions, "; attention of other tokens: a2v")):
+        lines = [line for line in ranking_in_words(ranked, found.relations, "") if "effect is the loss of lead" in line]
+        assert lines[0].startswith("heads: ")
+        assert lines[0].endswith(ends)
 
 
 def test_a_criterion_and_effects_come_from_different_images(found):
