@@ -29,7 +29,7 @@ from schemas.files.writing import write_text
 from schemas.store.directory import record_outputs
 
 PIECES = "pieces"  # where the page that is a folder has them
-PIECE_NAME = re.compile(r"(page|(evidence|values)(_b|(-\d+){2})|samples?-\d+|text-\d+)\.js")
+PIECE_NAME = re.compile(r"(page|(evidence|values|texts)(_b|(-\d+){2})|samples?-\d+|text-\d+)\.js")
 _PACKAGES = ("altair", "jinja2", "vl_convert")
 MOST_IMAGES = 1_000_000
 MOST_MAPS = 100_000  # MB

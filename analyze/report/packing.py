@@ -59,15 +59,18 @@ class Piece:
 
     Attributes:
         data: what JSON holds; `arrays`: what it does not.
+        page: which page it is of; the page takes no other.
     """
 
     name: str
     data: dict[str, Any]
     arrays: Arrays
+    page: str = ""
 
     def text(self, level: int = SMALLEST) -> str:
-        """The piece as JSON, with its arrays packed: `{data, index, packed}`."""
-        return script_json({"data": self.data, "index": self.arrays.index, "packed": self.arrays.packed(level)})
+        """The piece as JSON, with its arrays packed: `{page, data, index, packed}`."""
+        packed = self.arrays.packed(level)
+        return script_json({"page": self.page, "data": self.data, "index": self.arrays.index, "packed": packed})
 
     def script(self) -> str:
         """The piece as a script that gives it to the page which loads it."""

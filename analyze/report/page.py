@@ -7,7 +7,7 @@ that are in it; no network, and no code made of text: Vega's expressions are int
 import base64
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -109,6 +109,9 @@ def _make_page(
             heads, other, words, (measured.exact, beside.exact), _first(measured).name,
             text_scope=choices.text_scope, related=choices.related, seed=choices.seed,
         )  # fmt: skip
+    name = "" if write is None else name_of_page(measured, beside, choices)
+    if write is not None:
+        write = _named(write, name)
     writing = writing_of(heads, words, unread[0])
     first, scores = overview.score_rows(heads, words, choices.seed)
     sets, random = comparison.pruning_of(heads.folder / PRUNE)
@@ -118,6 +121,7 @@ def _make_page(
     pieces, of_samples = pieces_of_samples(heads, other, measured, beside, choices.held, write, unread)
     data = {
         "words": words.texts,
+        "page": name,
         "run": heads.run.path.resolve().name,
         "layers": heads.run.manifest.attending,
         "heads": heads.heads,
@@ -181,6 +185,22 @@ def _make_page(
         page_data=script_json(data | {"charts": specs}),
         pieces=[own, *pieces] if write is None else pieces,
     )
+
+
+def name_of_page(measured: Measured, beside: Measured | None, choices: Choices) -> str:
+    """A name that a page shares with its pieces, and with no page of other values, choices or another script."""
+    found = hashlib.sha256((_TEMPLATES / "page.js").read_bytes() + repr(choices).encode())
+    for each in (measured, beside):
+        if each is not None:
+            found.update("\n".join(each.samples["sample_id"].astype(str)).encode("utf-8", "replace"))
+            for one in each.measures:
+                found.update(one.key.encode() + one.found.means().tobytes())
+    return found.hexdigest()[:16]
+
+
+def _named(write: Callable[[Piece], None], page: str) -> Callable[[Piece], None]:
+    """Writes pieces with the name of their page."""
+    return lambda piece: write(replace(piece, page=page))
 
 
 def _measure(arrays: Arrays, one: Measure, heads: Heads, words: Words) -> dict[str, Any]:

@@ -61,9 +61,9 @@ PIECES = (" a", " dog", "\n", " fl", "ower", " ", "</b>&", ".", "")  # the last 
 MAPPED = ((0, 1), (2, 0))  # heads with maps of steps
 
 
-def write_captions(path: Path, *, images: int = 8) -> Path:
+def write_captions(path: Path, *, images: int = 8, seed: int = 0) -> Path:
     """A run of texts on images, one question on each, which has no right answer; two samples in a part."""
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(seed)
     shape, steps = WORLD.heads.shape, len(PIECES)
     fields = {
         "layers": shape[0], "heads": shape[1], "tables": [MAPS, *WRITTEN], "maps_of": "a", "generate": steps,

@@ -80,16 +80,19 @@ def pieces_of_samples(
         found = write_folder(heads, measured, order, held.number(folder=True), budget, write, unread[0])
         shown = []
     second, top, texts = None, found.top, None
-    taken = choose_texts(heads, measured, list(dict.fromkeys([*shown, *order])), len(shown), budget, folder=folder)
+    order_of_texts = list(dict.fromkeys([*shown, *order]))
+    taken = choose_texts(heads, measured, order_of_texts, len(shown), budget, folder=folder)
     if taken is not None:
         texts, top_of_steps = write_texts(heads, taken, write or pieces.append, unread[0], folder=folder)
         top = max(top, top_of_steps)
     if other is not None and measured_second is not None:
         values = choose_values(measured.measures, of, len(samples))
-        chosen = Chosen(found.chosen, values)
+        chosen = Chosen(found.chosen, values, taken, order_of_texts, len(shown))
         budget = held.bytes_of_maps(folder=False)
         second, more, top_b = second_run(heads, other, measured_second, chosen, columns, budget, unread[1])
         top = max(top, top_b)
+        if second["texts"] is not None:
+            second["texts"]["top"] = top
         for piece in more:
             (write or pieces.append)(piece)
     return pieces, {

@@ -8,8 +8,8 @@ where its values begin in the arrays: `means` [steps], of all heads; `masses` [c
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -107,6 +107,13 @@ def _fitting(sizes: npt.NDArray[np.int64], first: int, heads: int, budget: float
     return rows, int(budget // sums[rows - 1]) if rows else 0
 
 
+def with_heads_of(own: ChosenTexts, other: ChosenTexts) -> ChosenTexts:
+    """What is taken of a second run, of the heads that the first one has, where no more fit than these."""
+    cells = other.cells if len(other.cells) <= len(own.cells) else own.cells
+    mapped = other.mapped if len(other.mapped) <= len(own.mapped) else own.mapped
+    return replace(own, cells=cells, mapped=mapped)
+
+
 class _Filling:
     """A piece with texts, as it is filled."""
 
@@ -116,8 +123,12 @@ class _Filling:
         self._sizes: Counter[str] = Counter()
         self._arrays: dict[str, list[npt.NDArray[Any]]] = {name: [np.empty(0, kind)] for name, kind in _ARRAYS.items()}
 
-    def add(self, text: ReadText, heads: Heads, own: Codes) -> float:
-        """Add a text; `own`: the places of the piece's heads among those that have rows. Returns its maps' end."""
+    def add(self, row: int, text: ReadText, heads: Heads, own: Codes) -> float:
+        """Add a text to a row; `own`: the places of the piece's heads among those that have rows.
+
+        Returns:
+            The end of the scale of its maps.
+        """
         masses = np.rint(_ONE * np.clip(text.masses[own], 0, 1)).astype(np.uint16)
         one: dict[str, Any] = {
             "pieces": list(text.pieces), "masses": self._put("masses", masses),
@@ -130,7 +141,7 @@ class _Filling:
             masses_of_maps = self._put("masses_of_maps", text.mapped.masses)
             one["maps"] = said | {"maps": self._put("maps", steps), "masses": masses_of_maps}
             top = float(said["top"])
-        self._samples[text.row] = one
+        self._samples[row] = one
         return top
 
     def _put(self, name: str, values: npt.NDArray[Any]) -> int:
@@ -149,20 +160,32 @@ class _Filling:
 
 
 def write_texts(
-    heads: Heads, chosen: ChosenTexts, add: Callable[[Piece], None], unread: Unread, *, folder: bool
+    heads: Heads,
+    chosen: ChosenTexts,
+    add: Callable[[Piece], None],
+    unread: Unread,
+    *,
+    folder: bool = False,
+    name: str = TEXTS,
+    named: Mapping[int, int] | None = None,
 ) -> tuple[dict[str, Any], float]:
-    """Add the piece of all texts, or of a folder one for each row; returns what the page says, and the maps' end."""
+    """Add the piece of all texts, or of a folder one for each row; returns what the page says, and the maps' end.
+
+    Args:
+        named: by the row of a sample its row in the page; None: the same.
+    """
     there = _with_rows(heads.run, STEPS)
     own = np.searchsorted(there, chosen.cells)
     highest: Array = np.zeros(1 + prod(heads.shape))
     top, rows, mapped_rows = end_of_scale(1), [], []
-    filling = _Filling(TEXTS, chosen)
+    filling = _Filling(name, chosen)
     for text in read_texts(heads, chosen.rows, chosen.mapped_rows, chosen.mapped, unread):
+        row = text.row if named is None else named[text.row]
         if folder:
-            filling = _Filling(f"{TEXT}-{text.row}", chosen)
-        top = max(top, filling.add(text, heads, own))
-        rows.append(text.row)
-        mapped_rows += [text.row] * (text.mapped is not None)
+            filling = _Filling(f"{TEXT}-{row}", chosen)
+        top = max(top, filling.add(row, text, heads, own))
+        rows.append(row)
+        mapped_rows += [row] * (text.mapped is not None)
         highest[0] = max(highest[0], float(text.masses.mean(axis=0).max(initial=0)))
         highest[1 + there] = np.maximum(highest[1 + there], text.masses.max(axis=1, initial=0))
         if folder:

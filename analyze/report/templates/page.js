@@ -1,4 +1,4 @@
-// Made by `make page` of analyze/report/app, with Preact (MIT): 41d2dc8fba01ad565370ddbba3488c10bbedad184641a029abc2fb93e1be3739
+// Made by `make page` of analyze/report/app, with Preact (MIT): 72220f558583bf922232d6c92fd3a83a77143e97dc3d85c465c48246f829a2be
 "use strict";
 (() => {
   // node_modules/preact/dist/preact.mjs
@@ -453,6 +453,171 @@
     return (measure.signed && value >= 0 ? "+" : "") + digits(value, 4);
   }
 
+  // src/pieces.ts
+  var loaded = /* @__PURE__ */ new Map(), asked = /* @__PURE__ */ new Set(), missing2 = /* @__PURE__ */ new Set(), taken = /* @__PURE__ */ new Map(), listener, missingPieces = () => [...missing2], piecesLoaded = () => loaded.size;
+  async function take(name, { page: own, data, index, packed }) {
+    if (own !== page.page) throw new Error(`${name} is of another page`);
+    loaded.set(name, { data, array: await unpacked(index, packed) });
+  }
+  function fetchPiece(name) {
+    return asked.add(name), new Promise((resolve) => {
+      let script = document.createElement("script"), fail = () => {
+        missing2.add(name), resolve();
+      };
+      script.src = `pieces/${name}.js`, script.onerror = fail, script.onload = () => {
+        script.remove(), (taken.get(name) ?? Promise.reject()).then(resolve, fail);
+      }, document.head.append(script);
+    });
+  }
+  async function loadPieces(redraw) {
+    listener = redraw, window.headflowPiece = (name, content) => {
+      taken.set(name, take(name, content));
+    };
+    for (let place of document.querySelectorAll("script[id^=piece-]"))
+      await take(place.id.slice(6), JSON.parse(place.textContent));
+    page.folder && await fetchPiece("page");
+    let own = loaded.get("page");
+    return own && setArrays(own.array), own !== void 0;
+  }
+  function piece(name) {
+    return page.folder && !asked.has(name) && fetchPiece(name).then(() => listener()), loaded.get(name);
+  }
+  function evidence(row, run = "a", cell = null) {
+    if (run === "b") return page.second ? piece("evidence_b") : void 0;
+    if (!page.folder) return piece("evidence");
+    let { each, whole } = page.folder, own = cell !== null && !page.maps?.cells.includes(cell) && whole.includes(row);
+    return piece(own ? `sample-${row}` : `samples-${Math.floor(row / each)}`);
+  }
+  function valuesOfRow(row) {
+    return page.folder ? page.folder.whole.includes(row) ? piece(`sample-${row}`) : void 0 : piece("evidence");
+  }
+  function texts(row, run = "a") {
+    if (run === "b") return page.second?.texts?.rows.includes(row) ? piece("texts_b") : void 0;
+    if (page.texts?.rows.includes(row))
+      return piece(page.folder ? `text-${row}` : "texts");
+  }
+  function values(key, cell, run = "a") {
+    if (run === "b") return page.second ? piece("values_b") : void 0;
+    if (!page.folder) return piece("values");
+    let measure = page.measures.findIndex((each) => each.key === key);
+    return cell < cells ? piece(`values-${measure}-${Math.floor(cell / page.folder.heads)}`) : void 0;
+  }
+
+  // src/maps.ts
+  var STEPS = 255, scaleOfMaps = () => page.maps ?? page.texts, hasMaps = (cell) => page.maps?.cells.includes(cell) ?? !1;
+  function mapOf(row, cell, run = "a") {
+    let piece2 = evidence(row, run, cell), sample = piece2?.data.samples[row], place = piece2?.data.cells.indexOf(cell) ?? -1;
+    if (!piece2 || !sample || place < 0) return null;
+    let patches = sample.rows * sample.columns, first = sample.maps + place * patches;
+    return {
+      sample,
+      values: piece2.array("maps").subarray(first, first + patches),
+      mass: piece2.array("masses")[sample.masses + place]
+    };
+  }
+  function imageSource(row) {
+    let place = samples.picture[row], piece2 = place === null ? void 0 : evidence(row);
+    return piece2 ? `data:image/jpeg;base64,${piece2.data.images[place]}` : null;
+  }
+  function paint(canvas, { sample, values: values2 }) {
+    let scale = Math.log(sample.top) / Math.log(scaleOfMaps().top), steps2 = Array.from(values2, (value) => Math.round(value * scale));
+    paintSteps(canvas, steps2, sample.columns, sample.rows);
+  }
+  function paintSteps(canvas, steps2, width, height) {
+    let colours = array("colours"), pixels = new ImageData(width, height);
+    steps2.forEach((step2, place) => pixels.data.set([...colours.subarray(4 * step2, 4 * step2 + 4)], 4 * place)), canvas.getContext("2d", { willReadFrequently: !0 }).putImageData(pixels, 0, 0);
+  }
+  function paintScale(canvas) {
+    paintSteps(canvas, [...Array(STEPS + 1).keys()], STEPS + 1, 1);
+  }
+  function ticks() {
+    let { top } = scaleOfMaps(), inner = [2, 5, 10, 20, 50, 100, 200, 500, 1e3].filter((value) => value < top);
+    return [1, ...inner.length > 3 ? inner.filter((value) => /^1/.test(String(value))) : inner, top].map((value) => [value, Math.log(value) / Math.log(top)]);
+  }
+  function inside({ box, size }) {
+    let [x0, y0, x1, y1] = box, [dx, dy] = [1 / size[0], 1 / size[1]];
+    if (x0 < dx && y0 < dy && x1 > 1 - dx && y1 > 1 - dy) return null;
+    let [left, top] = [Math.max(x0, 0), Math.max(y0, 0)];
+    return { x: left, y: top, width: Math.min(x1, 1) - left, height: Math.min(y1, 1) - top };
+  }
+  function extent({ box }) {
+    let [left, top] = [Math.min(0, box[0]), Math.min(0, box[1])];
+    return { left, top, width: Math.max(1, box[2]) - left, height: Math.max(1, box[3]) - top };
+  }
+
+  // src/values.ts
+  var NONE = 65535, valueOf = (step2, { low, high }) => step2 === NONE ? NaN : low + step2 / (NONE - 1) * (high - low);
+  function valuesOfHead(key, cell, run = "a") {
+    let piece2 = values(key, cell, run), own = piece2?.data[key], place = own?.cells.indexOf(cell) ?? -1;
+    if (!piece2 || !own || place < 0) return null;
+    let steps2 = piece2.array(key), samples2 = steps2.length / own.cells.length;
+    return (row) => valueOf(steps2[place * samples2 + row], own);
+  }
+  function valuesOfSample(key, row) {
+    let piece2 = valuesOfRow(row), own = piece2?.data.values?.[key], place = piece2?.data.rows?.indexOf(row) ?? -1;
+    return !piece2 || !own || place < 0 ? null : Array.from(piece2.array(`values/${key}`).subarray(place * cells, (place + 1) * cells), (step2) => valueOf(step2, own));
+  }
+  function knownValues(key, cell) {
+    let all = valuesOfHead(key, cell);
+    if (all) return (row) => Number.isNaN(all(row)) ? void 0 : all(row);
+    let { kept } = measureOf(key), [rows, highest] = [array(`${key}/top`), array(`${key}/values`)], places = Array.from({ length: kept }, (_3, each) => cell * kept + each), top = new Map(places.map((place) => [rows[place] - 1, highest[place]]));
+    return (row) => top.get(row) ?? (page.folder ? void 0 : valuesOfSample(key, row)?.[cell]);
+  }
+  var sameShape = () => page.second?.layers.length === layers.length && page.second.heads === heads;
+  function valuesInB(key, cell) {
+    return sameShape() ? valuesOfHead(key, cell, "b") : null;
+  }
+  var columnOfMass = () => `${page.maps?.of ?? "a"}2v`, nameOfMass = () => columnOfMass().toUpperCase();
+  function massOf(row, cell, run = "a") {
+    let key = `looking/${columnOfMass()}`, values2 = page.measures.some((each) => each.key === key) ? run === "a" ? knownValues(key, cell) : valuesInB(key, cell) : null;
+    return mapOf(row, cell, run)?.mass ?? values2?.(row);
+  }
+
+  // src/texts.ts
+  var ONE = 65535, COLOURS = 256, textsOf = (run = "a") => run === "a" ? page.texts : page.second?.texts ?? null;
+  function textOf2(row, run) {
+    let piece2 = texts(row, run), own = piece2?.data.samples[row];
+    return piece2 && own ? { piece: piece2, own } : null;
+  }
+  var tokensOf = (row, run = "a") => textOf2(row, run)?.own.pieces ?? null, counts = (run) => run === "a" || sameShape(), hasMasses = (cell, run = "a") => counts(run) && (textsOf(run)?.cells.includes(cell) ?? !1), hasStepMaps = (row, run = "a") => counts(run) && (textsOf(run)?.mapped_rows.includes(row) ?? !1), lengthOf = (row, run = "a") => (run === "a" ? samples : page.second)?.n_generated?.[row] ?? 0, stepsOf = (row, run) => Math.ceil(lengthOf(row, run) / textsOf(run).every);
+  function placeOf(step2, run) {
+    let { every } = textsOf(run);
+    return step2 >= 0 && step2 % every === 0 ? step2 / every : null;
+  }
+  function massAt(row, step2, cell, run = "a") {
+    let found = textOf2(row, run);
+    if (!found) return NaN;
+    let place = placeOf(step2, run), steps2 = stepsOf(row, run);
+    if (place === null || place >= steps2) return NaN;
+    if (cell === null) return found.piece.array("means")[found.own.means + place];
+    let head = found.piece.data.cells.indexOf(cell);
+    return head < 0 || !counts(run) ? NaN : found.piece.array("masses")[found.own.masses + head * steps2 + place] / ONE;
+  }
+  function mapAt(row, step2, cell, run = "a") {
+    let found = counts(run) ? textOf2(row, run) : null, sample = found?.own.maps, head = found?.piece.data.mapped.indexOf(cell) ?? -1;
+    if (!found || !sample || head < 0) return null;
+    let place = placeOf(step2, run), steps2 = stepsOf(row, run);
+    if (place === null || place >= steps2) return null;
+    let number = head * steps2 + place, patches = sample.rows * sample.columns, first = sample.maps + number * patches;
+    return {
+      sample,
+      values: found.piece.array("maps").subarray(first, first + patches),
+      mass: found.piece.array("masses_of_maps")[sample.masses + number]
+    };
+  }
+  function endOfScale(cell, all) {
+    let ends = ["a", "b"].flatMap((run) => {
+      let highest = textsOf(run)?.highest ?? [];
+      return all ? highest : highest[cell === null || !counts(run) ? 0 : 1 + cell] ?? 0;
+    });
+    return Math.max(...ends) || 1;
+  }
+  function shadeOf(mass, end) {
+    let step2 = Math.round(Math.min(1, mass / end) * (COLOURS - 1)), [red, green, blue, white] = array("token_colours").subarray(4 * step2, 4 * step2 + 4);
+    return { background: `rgb(${red} ${green} ${blue})`, color: white ? "#fff" : "#000" };
+  }
+  var numberOfTexts = (run = "a") => (run === "a" ? samples : page.second)?.text?.filter((text) => text !== null).length ?? 0, numberOfHeads = (run = "a") => textsOf(run)?.there ?? cells;
+
   // src/state.ts
   var ANSWERS = ["any", "right", "wrong", "a-only", "b-only"], SORTS = ["first", "question", "category", "margin", "lead", "p_yes", "p_options", "value", "lead-b", "value-b"];
   function oneOf(name, texts2, from, first) {
@@ -463,6 +628,9 @@
   }
   function yesOrNo(name, first) {
     return { name, first, write: (value) => value ? "yes" : "no", read: (text) => ({ yes: !0, no: !1 })[text] };
+  }
+  function step(name, texts2) {
+    return { name, first: -1, write: (step2) => step2 < 0 ? "" : String(step2), read: (text) => /^\d+$/.test(text) && texts2 ? Number(text) : void 0 };
   }
   function quantity(name) {
     let there = [...page.measures.map((each) => each.key), "reliability", ...page.localised ? ["localisation"] : []];
@@ -510,21 +678,17 @@
         read: (text) => /^[1-9]\d*$/.test(text) ? Number(text) - 1 : void 0
       },
       sample: oneOf("sample", ["", ...samples.id], -1, -1),
-      step: {
-        name: "step",
-        first: -1,
-        write: (step) => step < 0 ? "" : String(step),
-        read: (text) => /^\d+$/.test(text) && page.texts ? Number(text) : void 0
-      },
+      step: step("step", page.texts),
+      stepB: step("step-b", page.second?.texts ?? null),
       tokens: word("tokens", ["head", "mean"], "head"),
       tokenScale: word("token-scale", ["all", "own"], "all"),
       overlay: yesOrNo("maps", !0),
       theme: word("theme", ["", "light", "dark"], "")
     };
   }
-  var fields, current, listener, unknown = [], lastMove = "", OWN = {};
+  var fields, current, listener2, unknown = [], lastMove = "", OWN = {};
   function begin(draw2) {
-    listener = draw2, fields = fieldsOf(), recall(), addEventListener("popstate", () => {
+    listener2 = draw2, fields = fieldsOf(), recall(), addEventListener("popstate", () => {
       recall(), draw2();
     });
   }
@@ -533,15 +697,15 @@
   }
   var state = () => current, notThere = () => unknown;
   function go(change, move = "") {
-    let step = "sample" in change && change.sample !== current.sample ? { step: -1 } : {};
-    current = { ...current, ...step, ...change }, unknown = [];
+    let steps2 = "sample" in change && change.sample !== current.sample ? { step: -1, stepB: -1 } : {};
+    current = { ...current, ...steps2, ...change }, unknown = [];
     let same = move !== "" && move === lastMove;
     lastMove = move;
     try {
       history[same ? "replaceState" : "pushState"](OWN, "", addressOf(current));
     } catch {
     }
-    listener();
+    listener2();
   }
   function pass(at) {
     if (at !== current.at) {
@@ -550,7 +714,7 @@
         history.replaceState(OWN, "", addressOf(current));
       } catch {
       }
-      listener();
+      listener2();
     }
   }
   function follow(hash) {
@@ -571,7 +735,10 @@
       let value = read(text);
       value === void 0 ? missed.push(`${name}=${text}`) : found[key] = value;
     };
-    return names().forEach(take2), found.step !== void 0 && !(found.step < (samples.n_generated?.[found.sample ?? -1] ?? 0)) && (missed.push(`step=${found.step}`), delete found.step), { found, missed: [...missed, ...[...said].map(([name, text]) => `${name}=${text}`)] };
+    names().forEach(take2);
+    for (let [key, run] of [["step", "a"], ["stepB", "b"]])
+      found[key] === void 0 || found[key] < lengthOf(found.sample ?? -1, run) || (missed.push(`${fields[key].name}=${found[key]}`), delete found[key]);
+    return { found, missed: [...missed, ...[...said].map(([name, text]) => `${name}=${text}`)] };
   }
   function recall() {
     lastMove = "";
@@ -887,124 +1054,6 @@
     }), addEventListener("popstate", (event) => event.state === null && land());
   }
 
-  // src/pieces.ts
-  var loaded = /* @__PURE__ */ new Map(), asked = /* @__PURE__ */ new Set(), missing2 = /* @__PURE__ */ new Set(), taken = /* @__PURE__ */ new Map(), listener2, missingPieces = () => [...missing2], piecesLoaded = () => loaded.size;
-  async function take(name, { data, index, packed }) {
-    loaded.set(name, { data, array: await unpacked(index, packed) });
-  }
-  function fetchPiece(name) {
-    return asked.add(name), new Promise((resolve) => {
-      let script = document.createElement("script"), fail = () => {
-        missing2.add(name), resolve();
-      };
-      script.src = `pieces/${name}.js`, script.onerror = fail, script.onload = () => {
-        script.remove(), (taken.get(name) ?? Promise.reject()).then(resolve, fail);
-      }, document.head.append(script);
-    });
-  }
-  async function loadPieces(redraw) {
-    listener2 = redraw, window.headflowPiece = (name, content) => {
-      taken.set(name, take(name, content));
-    };
-    for (let place of document.querySelectorAll("script[id^=piece-]"))
-      await take(place.id.slice(6), JSON.parse(place.textContent));
-    page.folder && await fetchPiece("page");
-    let own = loaded.get("page");
-    return own && setArrays(own.array), own !== void 0;
-  }
-  function piece(name) {
-    return page.folder && !asked.has(name) && fetchPiece(name).then(() => listener2()), loaded.get(name);
-  }
-  function evidence(row, run = "a", cell = null) {
-    if (run === "b") return page.second ? piece("evidence_b") : void 0;
-    if (!page.folder) return piece("evidence");
-    let { each, whole } = page.folder, own = cell !== null && !page.maps?.cells.includes(cell) && whole.includes(row);
-    return piece(own ? `sample-${row}` : `samples-${Math.floor(row / each)}`);
-  }
-  function valuesOfRow(row) {
-    return page.folder ? page.folder.whole.includes(row) ? piece(`sample-${row}`) : void 0 : piece("evidence");
-  }
-  function texts(row) {
-    if (page.texts?.rows.includes(row))
-      return piece(page.folder ? `text-${row}` : "texts");
-  }
-  function values(key, cell, run = "a") {
-    if (run === "b") return page.second ? piece("values_b") : void 0;
-    if (!page.folder) return piece("values");
-    let measure = page.measures.findIndex((each) => each.key === key);
-    return cell < cells ? piece(`values-${measure}-${Math.floor(cell / page.folder.heads)}`) : void 0;
-  }
-
-  // src/maps.ts
-  var STEPS = 255, scaleOfMaps = () => page.maps ?? page.texts, hasMaps = (cell) => page.maps?.cells.includes(cell) ?? !1;
-  function mapOf(row, cell, run = "a") {
-    let piece2 = evidence(row, run, cell), sample = piece2?.data.samples[row], place = piece2?.data.cells.indexOf(cell) ?? -1;
-    if (!piece2 || !sample || place < 0) return null;
-    let patches = sample.rows * sample.columns, first = sample.maps + place * patches;
-    return {
-      sample,
-      values: piece2.array("maps").subarray(first, first + patches),
-      mass: piece2.array("masses")[sample.masses + place]
-    };
-  }
-  function imageSource(row) {
-    let place = samples.picture[row], piece2 = place === null ? void 0 : evidence(row);
-    return piece2 ? `data:image/jpeg;base64,${piece2.data.images[place]}` : null;
-  }
-  function paint(canvas, { sample, values: values2 }) {
-    let scale = Math.log(sample.top) / Math.log(scaleOfMaps().top), steps2 = Array.from(values2, (value) => Math.round(value * scale));
-    paintSteps(canvas, steps2, sample.columns, sample.rows);
-  }
-  function paintSteps(canvas, steps2, width, height) {
-    let colours = array("colours"), pixels = new ImageData(width, height);
-    steps2.forEach((step, place) => pixels.data.set([...colours.subarray(4 * step, 4 * step + 4)], 4 * place)), canvas.getContext("2d", { willReadFrequently: !0 }).putImageData(pixels, 0, 0);
-  }
-  function paintScale(canvas) {
-    paintSteps(canvas, [...Array(STEPS + 1).keys()], STEPS + 1, 1);
-  }
-  function ticks() {
-    let { top } = scaleOfMaps(), inner = [2, 5, 10, 20, 50, 100, 200, 500, 1e3].filter((value) => value < top);
-    return [1, ...inner.length > 3 ? inner.filter((value) => /^1/.test(String(value))) : inner, top].map((value) => [value, Math.log(value) / Math.log(top)]);
-  }
-  function inside({ box, size }) {
-    let [x0, y0, x1, y1] = box, [dx, dy] = [1 / size[0], 1 / size[1]];
-    if (x0 < dx && y0 < dy && x1 > 1 - dx && y1 > 1 - dy) return null;
-    let [left, top] = [Math.max(x0, 0), Math.max(y0, 0)];
-    return { x: left, y: top, width: Math.min(x1, 1) - left, height: Math.min(y1, 1) - top };
-  }
-  function extent({ box }) {
-    let [left, top] = [Math.min(0, box[0]), Math.min(0, box[1])];
-    return { left, top, width: Math.max(1, box[2]) - left, height: Math.max(1, box[3]) - top };
-  }
-
-  // src/values.ts
-  var NONE = 65535, valueOf = (step, { low, high }) => step === NONE ? NaN : low + step / (NONE - 1) * (high - low);
-  function valuesOfHead(key, cell, run = "a") {
-    let piece2 = values(key, cell, run), own = piece2?.data[key], place = own?.cells.indexOf(cell) ?? -1;
-    if (!piece2 || !own || place < 0) return null;
-    let steps2 = piece2.array(key), samples2 = steps2.length / own.cells.length;
-    return (row) => valueOf(steps2[place * samples2 + row], own);
-  }
-  function valuesOfSample(key, row) {
-    let piece2 = valuesOfRow(row), own = piece2?.data.values?.[key], place = piece2?.data.rows?.indexOf(row) ?? -1;
-    return !piece2 || !own || place < 0 ? null : Array.from(piece2.array(`values/${key}`).subarray(place * cells, (place + 1) * cells), (step) => valueOf(step, own));
-  }
-  function knownValues(key, cell) {
-    let all = valuesOfHead(key, cell);
-    if (all) return (row) => Number.isNaN(all(row)) ? void 0 : all(row);
-    let { kept } = measureOf(key), [rows, highest] = [array(`${key}/top`), array(`${key}/values`)], places = Array.from({ length: kept }, (_3, each) => cell * kept + each), top = new Map(places.map((place) => [rows[place] - 1, highest[place]]));
-    return (row) => top.get(row) ?? (page.folder ? void 0 : valuesOfSample(key, row)?.[cell]);
-  }
-  var sameShape = () => page.second?.layers.length === layers.length && page.second.heads === heads;
-  function valuesInB(key, cell) {
-    return sameShape() ? valuesOfHead(key, cell, "b") : null;
-  }
-  var columnOfMass = () => `${page.maps?.of ?? "a"}2v`, nameOfMass = () => columnOfMass().toUpperCase();
-  function massOf(row, cell, run = "a") {
-    let key = `looking/${columnOfMass()}`, values2 = page.measures.some((each) => each.key === key) ? run === "a" ? knownValues(key, cell) : valuesInB(key, cell) : null;
-    return mapOf(row, cell, run)?.mass ?? values2?.(row);
-  }
-
   // src/listing.ts
   var ANSWERED = {
     any: () => !0,
@@ -1103,24 +1152,24 @@
 
   // src/compared.tsx
   var MOST_NAMED = 3;
-  function placeOf(model, cell) {
+  function placeOf2(model, cell) {
     return { layer: model.layers[Math.floor(cell / model.heads)], head: cell % model.heads };
   }
   var rowOf = (name, row, size) => array(name).subarray(row * size, (row + 1) * size);
   function MapOfRun({ model, state: state2 }) {
     let { measure: key, category } = state2, measure = measureOf(key), means = model.name === "a" ? `${key}/means` : `b/${key}/means`, size = model.layers.length * model.heads, values2 = w2(() => rowOf(means, category, size), [means, category]), alike = model.name === "a" || model.heads === heads && String(model.layers) === String(layers), highest = w2(() => ranked(values2), [values2]), data = w2(() => ({ cells: highest.map((cell, order2) => ({
-      ...placeOf(model, cell),
+      ...placeOf2(model, cell),
       cell,
       shade: values2[cell],
       told: 1,
       text: written(measure, values2[cell]),
       interval: "–",
       rank: order2 + 1
-    })), chosen: alike ? [placeOf(model, state2.cell)] : [] }), [highest, alike && state2.cell]), signals = w2(() => {
+    })), chosen: alike ? [placeOf2(model, state2.cell)] : [] }), [highest, alike && state2.cell]), signals = w2(() => {
       let shown = highest.map((cell) => values2[cell]), { low, high, ticks: ticks2, labels } = scaleOf(rowOf(`b/${key}/ends`, category, 2), shown);
       return { low, high, ticks: ticks2, labels, fade: 1 };
     }, [key, category, highest]), said = (cell) => {
-      let { layer, head } = placeOf(model, cell);
+      let { layer, head } = placeOf2(model, cell);
       return `L${layer}H${head} ${written(measure, values2[cell])}`;
     }, named = highest.slice(0, MOST_NAMED), list = named.map(said).join(words.comma), caption = [model.name.toUpperCase(), words.comma, words.highest, words.colon, list].join(""), own = alike && !named.includes(state2.cell) ? words.semicolon + said(state2.cell) : "";
     return /* @__PURE__ */ a3(
@@ -1338,55 +1387,17 @@
     return names2.length > NAMED && shown.push(filled("and_more", { number: names2.length - NAMED })), /* @__PURE__ */ a3("div", { role: "alert", class: "missing", children: names2.length > 0 && /* @__PURE__ */ a3("p", { class: "note", children: filled("missing_pieces", { names: shown.join(words.comma) }) }) });
   }
 
-  // src/texts.ts
-  var ONE = 65535, COLOURS = 256;
-  function textOf2(row) {
-    let piece2 = texts(row), own = piece2?.data.samples[row];
-    return piece2 && own ? { piece: piece2, own } : null;
-  }
-  var tokensOf = (row) => textOf2(row)?.own.pieces ?? null, hasMasses = (cell) => page.texts?.cells.includes(cell) ?? !1, hasStepMaps = (row) => page.texts?.mapped_rows.includes(row) ?? !1, stepsOf = (row) => Math.ceil((samples.n_generated?.[row] ?? 0) / page.texts.every);
-  function placeOf2(step) {
-    let { every } = page.texts;
-    return step >= 0 && step % every === 0 ? step / every : null;
-  }
-  function massAt(row, step, cell) {
-    let found = textOf2(row), place = placeOf2(step);
-    if (!found || place === null || place >= stepsOf(row)) return NaN;
-    if (cell === null) return found.piece.array("means")[found.own.means + place];
-    let head = found.piece.data.cells.indexOf(cell);
-    return head < 0 ? NaN : found.piece.array("masses")[found.own.masses + head * stepsOf(row) + place] / ONE;
-  }
-  function mapAt(row, step, cell) {
-    let found = textOf2(row), sample = found?.own.maps, head = found?.piece.data.mapped.indexOf(cell) ?? -1, place = placeOf2(step);
-    if (!found || !sample || head < 0 || place === null || place >= stepsOf(row)) return null;
-    let number = head * stepsOf(row) + place, patches = sample.rows * sample.columns, first = sample.maps + number * patches;
-    return {
-      sample,
-      values: found.piece.array("maps").subarray(first, first + patches),
-      mass: found.piece.array("masses_of_maps")[sample.masses + number]
-    };
-  }
-  function endOfScale(cell, all) {
-    let { highest } = page.texts;
-    return (all ? Math.max(...highest) : highest[cell === null ? 0 : 1 + cell]) || 1;
-  }
-  function shadeOf(mass, end) {
-    let step = Math.round(Math.min(1, mass / end) * (COLOURS - 1)), [red, green, blue, white] = array("token_colours").subarray(4 * step, 4 * step + 4);
-    return { background: `rgb(${red} ${green} ${blue})`, color: white ? "#fff" : "#000" };
-  }
-  var numberOfTexts = () => samples.text?.filter((text) => text !== null).length ?? 0, numberOfHeads = () => page.texts?.there ?? cells;
-
   // src/picture.tsx
-  var HIGHEST = 220, MASS_OF_STEP = "G2V", hasImage = (row) => samples.picture[row] !== null, nameOfMassAt = (step) => step < 0 ? nameOfMass() : MASS_OF_STEP;
-  function mapAtStep(row, cell, step, run = "a") {
-    return cell === null ? null : step < 0 ? mapOf(row, cell, run) : mapAt(row, step, cell);
+  var HIGHEST = 220, MASS_OF_STEP = "G2V", hasImage = (row) => samples.picture[row] !== null, nameOfMassAt = (step2) => step2 < 0 ? nameOfMass() : MASS_OF_STEP;
+  function mapAtStep(row, cell, step2, run = "a") {
+    return cell === null ? null : step2 < 0 ? mapOf(row, cell, run) : mapAt(row, step2, cell, run);
   }
-  function Picture({ row, cell, height = HIGHEST, run = "a", step = -1 }) {
+  function Picture({ row, cell, height = HIGHEST, run = "a", step: step2 = -1 }) {
     if (!hasImage(row))
       return page.images ? /* @__PURE__ */ a3("div", { class: "nothing", children: words.no_image }) : /* @__PURE__ */ a3("div", {});
-    let found = mapAtStep(row, cell, step, run), number = samples.images[row], mass = nameOfMassAt(step), alt = `${words.image_of} ${samples.question[row] ?? samples.id[row]}`;
+    let found = mapAtStep(row, cell, step2, run), number = samples.images[row], mass = nameOfMassAt(step2), alt = `${words.image_of} ${samples.question[row] ?? samples.id[row]}`;
     return /* @__PURE__ */ a3("div", { class: "picture", children: [
-      /* @__PURE__ */ a3(Framed, { row, cell, height, alt, run, step }),
+      /* @__PURE__ */ a3(Framed, { row, cell, height, alt, run, step: step2 }),
       found && /* @__PURE__ */ a3("p", { class: "small mass", children: filled("mass_here", { head: shortName(cell), mass, value: digits(found.mass, 3) }) }),
       number > 1 && /* @__PURE__ */ a3("p", { class: "small", children: filled("first_of", { number }) })
     ] });
@@ -1394,8 +1405,8 @@
   function tellRatio({ currentTarget: image }) {
     image.parentElement.style.setProperty("--ratio", String(image.naturalWidth / image.naturalHeight));
   }
-  function Framed({ row, cell, height = HIGHEST, alt, run = "a", step = -1 }) {
-    let found = mapAtStep(row, cell, step, run), image = /* @__PURE__ */ a3("img", { src: imageSource(row) ?? void 0, alt, onLoad: tellRatio });
+  function Framed({ row, cell, height = HIGHEST, alt, run = "a", step: step2 = -1 }) {
+    let found = mapAtStep(row, cell, step2, run), image = /* @__PURE__ */ a3("img", { src: imageSource(row) ?? void 0, alt, onLoad: tellRatio });
     return found ? /* @__PURE__ */ a3(Overlaid, { found, height, children: image }) : /* @__PURE__ */ a3("div", { class: "frame", children: image });
   }
   function placed(found, [x0, y0, x1, y1]) {
@@ -1470,39 +1481,64 @@
     ArrowRight: (place) => place + 1,
     Home: () => 0,
     End: (_3, last2) => last2
-  }, TICKS = [0, 0.25, 0.5, 0.75, 1], LETTERS2 = 30, shownHead = ({ tokens, cell }) => tokens === "head" && hasMasses(cell) ? cell : null;
-  function nameOfToken(row, step) {
-    let text = (tokensOf(row)?.[step] ?? "").replaceAll(`
+  }, TICKS = [0, 0.25, 0.5, 0.75, 1], LETTERS2 = 30, stepOf = (state2, run) => run === "a" ? state2.step : state2.stepB, atStep = (step2, run) => run === "a" ? { step: step2 } : { stepB: step2 }, idOf = (name, run) => run === "a" ? name : `${name}-b`, shownHead = ({ tokens, cell }, run) => tokens === "head" && hasMasses(cell, run) ? cell : null;
+  function nameOfToken(row, step2, run) {
+    let text = (tokensOf(row, run)?.[step2] ?? "").replaceAll(`
 `, "↵").trim();
     return clipped(text, LETTERS2) || words.special_token;
   }
-  function Written({ state: state2 }) {
-    let row = state2.sample, text = samples.text?.[row] ?? null;
+  function Written({ state: state2, run }) {
+    let row = state2.sample, text = (run === "a" ? samples : page.second)?.text?.[row] ?? null;
     if (text === null) return null;
-    let pieces = tokensOf(row), rows = page.texts?.rows;
-    return /* @__PURE__ */ a3("section", { class: "written", "aria-labelledby": "written-title", children: [
-      /* @__PURE__ */ a3("h3", { id: "written-title", children: words.wrote }),
-      pieces ? /* @__PURE__ */ a3(Tokens, { pieces, state: state2 }) : /* @__PURE__ */ a3("p", { class: "plain-text", children: text }),
-      rows && !rows.includes(row) && /* @__PURE__ */ a3("p", { class: "small", children: filled("no_tokens_here", { shown: rows.length, number: numberOfTexts() }) })
+    let pieces = tokensOf(row, run), rows = textsOf(run)?.rows, title = idOf("written-title", run);
+    return /* @__PURE__ */ a3("section", { class: "written", "aria-labelledby": title, children: [
+      /* @__PURE__ */ a3("h3", { id: title, children: [
+        page.second && run.toUpperCase() + words.colon,
+        words.wrote
+      ] }),
+      pieces ? /* @__PURE__ */ a3(Tokens, { pieces, state: state2, run }) : /* @__PURE__ */ a3("p", { class: "plain-text", children: text }),
+      rows && !rows.includes(row) && /* @__PURE__ */ a3("p", { class: "small", children: filled("no_tokens_here", { shown: rows.length, number: numberOfTexts(run) }) })
     ] });
   }
-  function Tokens({ pieces, state: state2 }) {
-    let { sample: row, step, cell } = state2, place = T2(null), { every, cells: cells2 } = page.texts, head = shownHead(state2), end = endOfScale(head, state2.tokenScale === "all"), press = (event) => {
+  function Tokens({ pieces, state: state2, run }) {
+    let { sample: row, cell } = state2, step2 = stepOf(state2, run), place = T2(null), { every, cells: cells2 } = textsOf(run), head = shownHead(state2, run), end = endOfScale(head, state2.tokenScale === "all"), press = (event) => {
       let move = KEYS[event.key], at = [...place.current.children].indexOf(event.target.closest("button"));
       if (!move || at < 0) return;
       event.preventDefault(), event.stopPropagation();
       let next = Math.max(0, Math.min(pieces.length - 1, move(at, pieces.length - 1)));
-      place.current.children[next].focus(), go({ step: next }, "step");
+      place.current.children[next].focus(), go(atStep(next, run), "step");
     };
     return /* @__PURE__ */ a3($, { children: [
-      state2.tokens === "head" && head === null && /* @__PURE__ */ a3("p", { class: "note", id: "no-masses", children: [
-        filled("by_mean_instead", { head: shortName(cell), number: numberOfHeads() }),
+      state2.tokens === "head" && head === null && /* @__PURE__ */ a3("p", { class: "note", id: idOf("no-masses", run), children: run === "b" && !sameShape() ? filled("mean_of_b", { number: numberOfHeads(run) }) : /* @__PURE__ */ a3($, { children: [
+        filled("by_mean_instead", { head: shortName(cell), number: numberOfHeads(run) }),
         /* @__PURE__ */ a3(LinksToHeads, { cells: cells2 })
-      ] }),
-      /* @__PURE__ */ a3("div", { class: "tokens", id: "tokens", role: "group", "aria-labelledby": "written-title", ref: place, onKeyDown: press, children: pieces.map((_3, each) => /* @__PURE__ */ a3(Token, { step: each, state: state2, head, end, first: each === Math.max(step, 0) }, each)) }),
-      /* @__PURE__ */ a3("p", { class: "small", children: filled("ends", { end: words[`ended_${samples.ended?.[row] ?? "stop"}`] }) }),
+      ] }) }),
+      /* @__PURE__ */ a3(
+        "div",
+        {
+          class: "tokens",
+          id: idOf("tokens", run),
+          role: "group",
+          "aria-labelledby": idOf("written-title", run),
+          ref: place,
+          onKeyDown: press,
+          children: pieces.map((_3, each) => /* @__PURE__ */ a3(Token, { step: each, state: state2, run, head, end, first: each === Math.max(step2, 0) }, each))
+        }
+      ),
+      /* @__PURE__ */ a3("p", { class: "small", children: filled("ends", { end: words[`ended_${endedOf(row, run)}`] }) }),
+      /* @__PURE__ */ a3(LargestFall, { row, head, steps: pieces.length, run }),
+      run === "a" && /* @__PURE__ */ a3(ScaleAndMenus, { state: state2, end }),
+      /* @__PURE__ */ a3("p", { class: "definition", hidden: run === "b", children: [
+        words.tokens_help,
+        every > 1 && ` ${filled("tokens_every", { every })}`
+      ] })
+    ] });
+  }
+  var endedOf = (row, run) => (run === "a" ? samples : page.second)?.ended?.[row] ?? "stop";
+  function ScaleAndMenus({ state: state2, end }) {
+    let { cell } = state2;
+    return /* @__PURE__ */ a3($, { children: [
       /* @__PURE__ */ a3(ScaleOfTokens, { end }),
-      /* @__PURE__ */ a3(LargestFall, { row, head, steps: pieces.length }),
       /* @__PURE__ */ a3("div", { class: "controls", children: [
         /* @__PURE__ */ a3(
           Select,
@@ -1530,37 +1566,33 @@
             onChoose: (value) => go({ tokenScale: value })
           }
         )
-      ] }),
-      /* @__PURE__ */ a3("p", { class: "definition", children: [
-        words.tokens_help,
-        every > 1 && ` ${filled("tokens_every", { every })}`
       ] })
     ] });
   }
-  function LargestFall({ row, head, steps: steps2 }) {
-    let { every } = page.texts, found = null;
-    for (let step2 = every; step2 < steps2; step2 += every) {
-      let [before2, after2] = [step2 - every, step2].map((each) => massAt(row, each, head));
-      before2 - after2 > (found ? found.before - found.after : 0) && (found = { step: step2, before: before2, after: after2 });
+  function LargestFall({ row, head, steps: steps2, run }) {
+    let { every } = textsOf(run), found = null;
+    for (let step3 = every; step3 < steps2; step3 += every) {
+      let [before2, after2] = [step3 - every, step3].map((each) => massAt(row, each, head, run));
+      before2 - after2 > (found ? found.before - found.after : 0) && (found = { step: step3, before: before2, after: after2 });
     }
     if (!found) return null;
-    let { step, before, after } = found, values2 = { text: nameOfToken(row, step), step, before: digits(before, 3), after: digits(after, 3) };
-    return /* @__PURE__ */ a3("p", { class: "small", id: "falls-most", children: /* @__PURE__ */ a3(Link, { text: filled("falls_most", values2), onClick: () => go({ step }) }) });
+    let { step: step2, before, after } = found, values2 = { text: nameOfToken(row, step2, run), step: step2, before: digits(before, 3), after: digits(after, 3) };
+    return /* @__PURE__ */ a3("p", { class: "small", id: idOf("falls-most", run), children: /* @__PURE__ */ a3(Link, { text: filled("falls_most", values2), onClick: () => go(atStep(step2, run)) }) });
   }
-  function Token({ step, state: { sample: row, step: chosen }, head, end, first }) {
-    let text = tokensOf(row)[step], mass = massAt(row, step, head), known = !Number.isNaN(mass), values2 = { text: nameOfToken(row, step), step, value: digits(mass, 3) }, label = filled(known ? "token_of" : "token_without", values2);
+  function Token({ step: step2, state: state2, run, head, end, first }) {
+    let { sample: row } = state2, chosen = stepOf(state2, run), text = tokensOf(row, run)[step2], mass = massAt(row, step2, head, run), known = !Number.isNaN(mass), values2 = { text: nameOfToken(row, step2, run), step: step2, value: digits(mass, 3) }, label = filled(known ? "token_of" : "token_without", values2);
     return /* @__PURE__ */ a3(
       "button",
       {
         type: "button",
         class: `token${/^\s/.test(text) ? " apart" : ""}`,
-        "data-step": step,
+        "data-step": step2,
         tabIndex: first ? 0 : -1,
         "aria-label": label,
         title: label,
-        "aria-pressed": step === chosen,
+        "aria-pressed": step2 === chosen,
         style: known ? shadeOf(mass, end) : {},
-        onClick: () => go({ step: step === chosen ? -1 : step }),
+        onClick: () => go(atStep(step2 === chosen ? -1 : step2, run)),
         children: text.trim() || (text.includes(`
 `) ? "↵" : "·")
       }
@@ -1576,27 +1608,27 @@
       ] })
     ] });
   }
-  function OfStep({ state: state2 }) {
-    let { sample: row, step, cell } = state2, head = shownHead(state2), mass = massAt(row, step, head), said = head === null ? "step_mean" : "step_mass";
-    return /* @__PURE__ */ a3("div", { id: "of-step", "aria-live": "polite", children: [
+  function OfStep({ state: state2, run }) {
+    let { sample: row, cell } = state2, step2 = stepOf(state2, run), head = shownHead(state2, run), mass = massAt(row, step2, head, run), said = head === null ? "step_mean" : "step_mass";
+    return /* @__PURE__ */ a3("div", { class: "of-step", id: idOf("of-step", run), "aria-live": "polite", children: [
       /* @__PURE__ */ a3("p", { children: [
-        /* @__PURE__ */ a3("b", { children: filled("step_shown", { step, text: nameOfToken(row, step) }) }),
+        /* @__PURE__ */ a3("b", { children: filled("step_shown", { step: step2, text: nameOfToken(row, step2, run) }) }),
         " ",
-        /* @__PURE__ */ a3("button", { type: "button", id: "to-prompt", onClick: () => go({ step: -1 }), children: words.to_prompt })
+        /* @__PURE__ */ a3("button", { type: "button", id: idOf("to-prompt", run), onClick: () => go(atStep(-1, run)), children: words.to_prompt })
       ] }),
       /* @__PURE__ */ a3("p", { class: "small", children: [
-        filled(said, { head: shortName(cell), number: numberOfHeads(), step, value: digits(mass, 3) }),
+        filled(said, { head: shortName(cell), number: numberOfHeads(run), step: step2, value: digits(mass, 3) }),
         words.stop
       ] }),
-      !Number.isNaN(mass) && /* @__PURE__ */ a3(WhyNoMap, { row, cell })
+      !Number.isNaN(mass) && /* @__PURE__ */ a3(WhyNoMap, { row, cell, run })
     ] });
   }
-  function WhyNoMap({ row, cell }) {
-    let { mapped, mapped_there, mapped_rows } = page.texts;
-    return mapped_there ? hasStepMaps(row) ? mapped.includes(cell) ? null : /* @__PURE__ */ a3("p", { class: "small", children: [
+  function WhyNoMap({ row, cell, run }) {
+    let { mapped, mapped_there, mapped_rows } = textsOf(run);
+    return run === "b" && !sameShape() ? null : mapped_there ? hasStepMaps(row, run) ? mapped.includes(cell) ? null : /* @__PURE__ */ a3("p", { class: "small", children: [
       filled("step_map_of_others", { head: shortName(cell) }),
       /* @__PURE__ */ a3(LinksToHeads, { cells: mapped })
-    ] }) : /* @__PURE__ */ a3("p", { class: "small", children: filled("no_step_map_here", { shown: mapped_rows.length, number: numberOfTexts() }) }) : /* @__PURE__ */ a3("p", { class: "small", id: "no-step-maps", children: words.no_step_maps });
+    ] }) : /* @__PURE__ */ a3("p", { class: "small", children: filled("no_step_map_here", { shown: mapped_rows.length, number: numberOfTexts(run) }) }) : /* @__PURE__ */ a3("p", { class: "small", id: idOf("no-step-maps", run), children: words.no_step_maps });
   }
 
   // src/drawer.tsx
@@ -1604,14 +1636,14 @@
   function Drawer({ state: state2 }) {
     return state2.sample < 0 ? null : /* @__PURE__ */ a3(Opened, { state: state2 });
   }
-  var close = () => state().sample >= 0 && go({ sample: -1 });
+  var hasText = (row) => !!(samples.text?.[row] ?? page.second?.text?.[row]), close = () => state().sample >= 0 && go({ sample: -1 });
   function Opened({ state: state2 }) {
     let dialog = T2(null);
     F2(() => {
       let own2 = dialog.current;
       return own2.showModal(), () => own2.close();
     }, []);
-    let own = listed(state2), rows = own.includes(state2.sample) ? own : [...samples.id.keys()], place = rows.indexOf(state2.sample), step = (by) => rows[place + by] !== void 0 && go({ sample: rows[place + by] }, "sample");
+    let own = listed(state2), rows = own.includes(state2.sample) ? own : [...samples.id.keys()], place = rows.indexOf(state2.sample), step2 = (by) => rows[place + by] !== void 0 && go({ sample: rows[place + by] }, "sample");
     return /* @__PURE__ */ a3(
       "dialog",
       {
@@ -1619,7 +1651,7 @@
         class: "drawer",
         "aria-labelledby": "drawer-title",
         onKeyDown: (event) => {
-          !(event.key in STEPS2) || event.target.closest("select, input") || (event.preventDefault(), step(STEPS2[event.key]));
+          !(event.key in STEPS2) || event.target.closest("select, input") || (event.preventDefault(), step2(STEPS2[event.key]));
         },
         onCancel: (event) => {
           event.preventDefault(), close();
@@ -1629,28 +1661,31 @@
           /* @__PURE__ */ a3(Missing, {}),
           /* @__PURE__ */ a3("div", { class: "controls", children: [
             /* @__PURE__ */ a3("h2", { id: "drawer-title", "aria-live": "polite", children: filled("sample_of", { place: place + 1, number: rows.length }) }),
-            /* @__PURE__ */ a3("button", { type: "button", id: "drawer-earlier", disabled: place === 0, onClick: () => step(-1), children: words.previous }),
-            /* @__PURE__ */ a3("button", { type: "button", id: "drawer-later", disabled: place === rows.length - 1, onClick: () => step(1), children: words.next }),
+            /* @__PURE__ */ a3("button", { type: "button", id: "drawer-earlier", disabled: place === 0, onClick: () => step2(-1), children: words.previous }),
+            /* @__PURE__ */ a3("button", { type: "button", id: "drawer-later", disabled: place === rows.length - 1, onClick: () => step2(1), children: words.next }),
             /* @__PURE__ */ a3("button", { type: "button", id: "drawer-close", onClick: close, children: words.close }),
             /* @__PURE__ */ a3("span", { class: "small", children: words.drawer_keys })
           ] }),
-          /* @__PURE__ */ a3("div", { class: `split sides${samples.text?.[state2.sample] ? " with-text" : ""}`, children: [
+          /* @__PURE__ */ a3("div", { class: `split sides${hasText(state2.sample) ? " with-text" : ""}`, children: [
             /* @__PURE__ */ a3("div", { children: [
               /* @__PURE__ */ a3("div", { class: page.second ? "both" : "", children: [
                 /* @__PURE__ */ a3("div", { children: [
                   page.second && /* @__PURE__ */ a3("h3", { children: "A" }),
                   /* @__PURE__ */ a3(Picture, { row: state2.sample, cell: state2.overlay ? state2.cell : null, height: LARGE, step: state2.step }),
-                  state2.step < 0 ? /* @__PURE__ */ a3("p", { class: "small", children: /* @__PURE__ */ a3(OfHead, { state: state2 }) }) : /* @__PURE__ */ a3(OfStep, { state: state2 })
+                  state2.step < 0 ? /* @__PURE__ */ a3("p", { class: "small", children: /* @__PURE__ */ a3(OfHead, { state: state2 }) }) : /* @__PURE__ */ a3(OfStep, { state: state2, run: "a" })
                 ] }),
                 page.second && /* @__PURE__ */ a3(InB, { state: state2 })
               ] }),
-              (page.maps || hasStepMaps(state2.sample)) && state2.overlay && /* @__PURE__ */ a3(Scale, { id: "drawer-scale" })
+              (page.maps || hasStepMaps(state2.sample) || hasStepMaps(state2.sample, "b")) && state2.overlay && /* @__PURE__ */ a3(Scale, { id: "drawer-scale" })
             ] }),
             /* @__PURE__ */ a3("div", { class: "text", children: [
               /* @__PURE__ */ a3(Said, { row: state2.sample }),
               /* @__PURE__ */ a3(Prompt, { row: state2.sample })
             ] }),
-            /* @__PURE__ */ a3("div", { class: "text", children: /* @__PURE__ */ a3(Written, { state: state2 }) })
+            /* @__PURE__ */ a3("div", { class: "text", children: [
+              /* @__PURE__ */ a3(Written, { state: state2, run: "a" }),
+              page.second && /* @__PURE__ */ a3(Written, { state: state2, run: "b" })
+            ] })
           ] }),
           /* @__PURE__ */ a3(Layer, { state: state2 })
         ] })
@@ -1661,28 +1696,29 @@
     let measure = measureOf(state2.measure), value = knownValues(state2.measure, state2.cell)(state2.sample), on = value === void 0 ? words.value_elsewhere : written(measure, value), all = written(measure, mean(state2.measure, state2.cell, 0));
     return /* @__PURE__ */ a3($, { children: filled("head_on_sample", { head: headName(state2.cell), measure: measure.label, value: on, mean: all }) });
   }
-  function InB({ state: { sample, cell, measure: key, overlay, step } }) {
-    let { second } = page, measure = measureOf(key), value = valuesInB(key, cell)?.(sample) ?? NaN, mapped = overlay && mapOf(sample, cell, "b") !== null, mass = massOf(sample, cell, "b");
+  function InB({ state: state2 }) {
+    let { sample, cell, measure: key, overlay, stepB: step2 } = state2, { second } = page, measure = measureOf(key), value = valuesInB(key, cell)?.(sample) ?? NaN, mapped = overlay && mapAtStep(sample, cell, step2, "b") !== null, mass = massOf(sample, cell, "b");
     return /* @__PURE__ */ a3("div", { id: "drawer-b", children: [
       /* @__PURE__ */ a3("h3", { children: "B" }),
       inB(sample) ? sameShape() ? /* @__PURE__ */ a3($, { children: [
-        mapped && /* @__PURE__ */ a3(Picture, { row: sample, cell, height: LARGE, run: "b" }),
-        step >= 0 && /* @__PURE__ */ a3("p", { class: "small", children: words.prompt_of_b }),
-        overlay && !mapped && /* @__PURE__ */ a3("p", { class: "small", children: [
+        mapped && /* @__PURE__ */ a3(Picture, { row: sample, cell, height: LARGE, run: "b", step: step2 }),
+        step2 < 0 && state2.step >= 0 && /* @__PURE__ */ a3("p", { class: "small", children: words.prompt_of_b }),
+        overlay && !mapped && step2 < 0 && /* @__PURE__ */ a3("p", { class: "small", children: [
           words.no_map_in_b,
           " ",
           mass !== void 0 && filled("mass_here", { head: shortName(cell), mass: nameOfMass(), value: digits(mass, 3) })
         ] }),
-        !Number.isNaN(value) && /* @__PURE__ */ a3("p", { class: "small", children: filled("value_in_b", { measure: measure.label, value: written(measure, value) }) })
+        step2 < 0 && !Number.isNaN(value) && /* @__PURE__ */ a3("p", { class: "small", children: filled("value_in_b", { measure: measure.label, value: written(measure, value) }) })
       ] }) : /* @__PURE__ */ a3("p", { class: "small", children: filled("other_heads_in_b", { layers: second.layers.length, heads: second.heads }) }) : /* @__PURE__ */ a3("p", { class: "small", children: words.not_in_b }),
+      step2 >= 0 && /* @__PURE__ */ a3(OfStep, { state: state2, run: "b" }),
       /* @__PURE__ */ a3(SaidByB, { row: sample })
     ] });
   }
   function Layer({ state: state2 }) {
-    let layer = Math.floor(state2.cell / heads), cells2 = Array.from({ length: heads }, (_3, head) => layer * heads + head), { sample, step } = state2, shown = cells2.filter((cell) => mapAtStep(sample, cell, step)).length;
+    let layer = Math.floor(state2.cell / heads), cells2 = Array.from({ length: heads }, (_3, head) => layer * heads + head), { sample, step: step2 } = state2, shown = cells2.filter((cell) => mapAtStep(sample, cell, step2)).length;
     return /* @__PURE__ */ a3($, { children: [
       /* @__PURE__ */ a3("div", { class: "controls", children: [
-        /* @__PURE__ */ a3("h3", { children: step < 0 ? words.heads_of_layer : filled("heads_of_layer_at", { step }) }),
+        /* @__PURE__ */ a3("h3", { children: step2 < 0 ? words.heads_of_layer : filled("heads_of_layer_at", { step: step2 }) }),
         /* @__PURE__ */ a3(
           Select,
           {
@@ -1699,9 +1735,9 @@
     ] });
   }
   function Tile({ cell, state: state2 }) {
-    let { sample: row, step } = state2, mass = step < 0 ? massOf(row, cell) ?? NaN : massAt(row, step, cell), name = nameOfMassAt(step), said = Number.isNaN(mass) ? filled("mass_elsewhere", { mass: name }) : `${name} ${digits(mass, 3)}`;
+    let { sample: row, step: step2 } = state2, mass = step2 < 0 ? massOf(row, cell) ?? NaN : massAt(row, step2, cell), name = nameOfMassAt(step2), said = Number.isNaN(mass) ? filled("mass_elsewhere", { mass: name }) : `${name} ${digits(mass, 3)}`;
     return /* @__PURE__ */ a3("li", { children: /* @__PURE__ */ a3("button", { type: "button", "data-cell": cell, "aria-pressed": cell === state2.cell, onClick: () => go({ cell }), children: [
-      mapAtStep(row, cell, step) && /* @__PURE__ */ a3(Framed, { row, cell, height: SMALL, alt: "", step }),
+      mapAtStep(row, cell, step2) && /* @__PURE__ */ a3(Framed, { row, cell, height: SMALL, alt: "", step: step2 }),
       /* @__PURE__ */ a3("b", { children: shortName(cell) }),
       /* @__PURE__ */ a3("span", { class: "small", children: said })
     ] }) });
@@ -1894,8 +1930,8 @@
   function placeAfter({ key, ctrlKey }, layer, head) {
     if (key === "Home") return [ctrlKey ? 0 : layer, 0];
     if (key === "End") return [ctrlKey ? layers.length - 1 : layer, heads - 1];
-    let step = STEPS3[key];
-    return step ? [layer + step[0], head + step[1]] : null;
+    let step2 = STEPS3[key];
+    return step2 ? [layer + step2[0], head + step2[1]] : null;
   }
   function HeadMap({ state: state2, measure, highest }) {
     let { category, cell: chosen, shade, scale } = state2, value = (cell) => written(measure, mean(measure.key, cell, category)), shading = w2(
@@ -1920,7 +1956,7 @@
     ), signals = w2(() => {
       let { low, high, ticks: ticks2, labels } = shading;
       return { low, high, ticks: ticks2, labels, grey: grey(), fade: category === 0 && measure.sure.pale ? PALE : 1 };
-    }, [shading, scheme()]), first = highest.slice(0, 3).map((cell) => `${headName(cell)} ${value(cell)}`), label = [measure.label, words.comma, categoryName(category), words.stop, words.highest, words.colon], step = (event) => {
+    }, [shading, scheme()]), first = highest.slice(0, 3).map((cell) => `${headName(cell)} ${value(cell)}`), label = [measure.label, words.comma, categoryName(category), words.stop, words.highest, words.colon], step2 = (event) => {
       let place = placeAfter(event, Math.floor(chosen / heads), chosen % heads);
       if (!place) return;
       event.preventDefault();
@@ -1937,7 +1973,7 @@
         data,
         signals,
         onPick: choose,
-        plot: { tabIndex: 0, "aria-describedby": "keys-help", onKeyDown: step },
+        plot: { tabIndex: 0, "aria-describedby": "keys-help", onKeyDown: step2 },
         children: /* @__PURE__ */ a3("figcaption", { children: [
           /* @__PURE__ */ a3("span", { id: "keys-help", children: words.keys_help }),
           " ",
@@ -2071,10 +2107,10 @@
   function Histogram({ cell, measure }) {
     let data = w2(() => {
       let bins = array(`${measure.key}/bins`), size = measure.edges.length - 1, shares = (first, last2) => {
-        let counts = Array(size).fill(0);
-        for (let place = first * size; place < last2 * size; place++) counts[place % size] += bins[place];
-        let total = counts.reduce((sum, count) => sum + count, 0) || 1;
-        return counts.map((count, place) => ({
+        let counts2 = Array(size).fill(0);
+        for (let place = first * size; place < last2 * size; place++) counts2[place % size] += bins[place];
+        let total = counts2.reduce((sum, count) => sum + count, 0) || 1;
+        return counts2.map((count, place) => ({
           left: measure.edges[place],
           right: measure.edges[place + 1],
           place: measure.positions[place],

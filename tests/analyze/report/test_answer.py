@@ -1,6 +1,7 @@
 """Oracle: made-up runs in which it is known which head looks and matters most, and worlds with nothing to be said."""
 
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,13 @@ from analyze.report.answer.ranking import picture, rankings
 from analyze.report.answer.sentence import LEVEL, sentence
 from analyze.report.heads.sureness import sureness
 from analyze.report.measures import measure
+from analyze.report.page import Choices, name_of_page
+from analyze.report.samples.pieces import Held
 from analyze.report.words import Words
 from analyze.statistics.heads.means import UNCLEAR, HeadMeans
 from analyze.statistics.heads.permutations import agreement_of_heads
 from analyze.tables.frames import open_heads
+from tests.analyze.report.test_page import set_columns
 from tests.support.prunable import World, singles, write_world
 from tests.support.prunable import measure as knock_out
 from tests.support.report import JOB, WORLD
@@ -80,6 +84,20 @@ def test_pictures_are_as_large_whatever_the_names_and_hollow_where_nothing_is_kn
     dots = re.findall(r'<path[^>]*?(?: fill="([^"]*)")? stroke="([^"]*)" stroke-width="2" opacity="1"/>', named[0])
     assert dots == [("var(--accent)", "var(--accent)"), ("", "var(--quiet)")]
     assert 'fill="none"' in named[0]
+
+
+def test_a_page_has_another_name_if_its_values_or_choices_are_others(world, tmp_path):
+    changed = shutil.copytree(world, tmp_path / "run")
+    rewrite(changed, "heads", lambda table: set_columns(table, {"q2v": 0.5}))
+    names = [
+        name_of_page(measure(heads, heads.scope(None)), None, choices)
+        for heads, choices in (
+            (open_heads(world)[0], Choices(Held())), (open_heads(world)[0], Choices(Held())),
+            (open_heads(world)[0], Choices(Held(images=3))), (open_heads(changed)[0], Choices(Held())),
+        )
+    ]  # fmt: skip
+    assert names[0] == names[1]
+    assert len(set(names)) == 3
 
 
 def test_the_mass_is_of_the_tokens_that_were_cut(world):

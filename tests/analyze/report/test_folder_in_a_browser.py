@@ -115,9 +115,15 @@ def test_it_names_pieces_that_are_missing_or_damaged(browser, folder, tmp_path):
     page.close()
 
 
-def test_it_says_so_where_it_cannot_be_drawn(browser, folder, tmp_path):
+@pytest.mark.parametrize("missing", [True, False])
+def test_it_says_so_where_it_cannot_be_drawn(browser, folder, tmp_path, missing):
+    """A piece is missing, or is that of a page which was written at another time."""
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
-    (tmp_path / "pieces" / "page.js").unlink()
+    piece = tmp_path / "pieces" / "page.js"
+    text = piece.read_text(encoding="utf-8")
+    piece.write_text(re.sub(r'"page":"\w+"', '"page":"1"', text, count=1), encoding="utf-8")
+    if missing:
+        piece.unlink()
     page = browser.new_page()
     page.goto((tmp_path / "index.html").as_uri())
     page.locator("#missing-part .note", has_text="pieces/page.js").wait_for()

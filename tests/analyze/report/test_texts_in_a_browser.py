@@ -15,8 +15,9 @@ from analyze.tables.frames import open_heads
 from extract.prompts.wordings import Wording
 from tests.analyze.report.test_access import AXE, FOUND, SAID
 from tests.analyze.report.test_folder_in_a_browser import ALPHAS
-from tests.analyze.report.test_page import NAMES
+from tests.analyze.report.test_page import NAMES, set_columns
 from tests.support.report import MAPPED, PIECES, SUFFIX, WORLD, make_report, near, read_data, said, write_captions
+from tests.support.runs import rewrite
 
 HEADS = WORLD.heads.shape[1]
 NAME, STEPS = "caption/3", len(PIECES)
@@ -31,8 +32,16 @@ def captions(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def files(captions):
-    return {"zh": make_report(captions, "--lang", "zh")}
+def others(tmp_path_factory):
+    """Other texts on the same images, written with less attention on them."""
+    run = write_captions(tmp_path_factory.mktemp("others") / "others", seed=1)
+    rewrite(run, "steps", lambda table: set_columns(table, {"g2v": lambda frame: frame["g2v"] / 2}))
+    return run
+
+
+@pytest.fixture(scope="module")
+def files(captions, others):
+    return {"zh": make_report(captions, "--lang", "zh"), "two": make_report(captions, others)}
 
 
 def masses_of(run, name: str, layer: int, head: int) -> np.ndarray:
@@ -82,6 +91,37 @@ def contrast(*colours: list[int]) -> float:
         linear = np.where(shares <= 0.03928, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
         lights.append(float(linear @ [0.2126, 0.7152, 0.0722]))
     return (max(lights) + 0.05) / (min(lights) + 0.05)
+
+
+def test_the_texts_of_both_runs_are_beside_each_other(captions, others, shown):
+    """Shaded on one scale; a token of B shows B's map of its step, and A's stays where it is."""
+    page = shown("two", at=f"#sample={NAME}&head=L2H0")
+    masses = {"": masses_of(captions, NAME, 2, 0), "-b": masses_of(others, NAME, 2, 0)}
+    end = max(pd.read_parquet(run / "steps")["g2v"].max() for run in (captions, others))
+    for place, own in masses.items():
+        tokens = page.locator(f"#tokens{place} button")
+        np.testing.assert_allclose(tokens.evaluate_all(SHADES), 255 * mass_colours()(own / end)[:, :3], atol=5)
+    page.locator("#tokens-b button").nth(2).click()
+    page.keyboard.press("ArrowRight")
+    assert (said(page)["step-b"], "step" in said(page), said(page)["sample"]) == ("3", False, NAME)
+    maps = pd.read_parquet(others / "step_maps").set_index(["sample_id", "step", "layer", "head"])
+    values = np.array(maps.loc[NAME, 3, 2, 0]["map"], float)
+    top = float(page.locator("#drawer-scale .tick").last.inner_text())
+    alphas = np.array(page.locator("#drawer-b .picture canvas").evaluate(ALPHAS))
+    np.testing.assert_allclose(
+        (alphas / 255 / OPAQUE) ** 2, np.log(np.maximum(values / values.mean(), 1)) / np.log(top), atol=0.01
+    )
+    assert page.locator("dialog .mass").first.inner_text().startswith("L2H0, A2V ")
+    assert f"{masses['-b'][3]:.3f}" in page.inner_text("#of-step-b")
+    page.reload()
+    page.wait_for_selector("html[data-ready]")
+    assert page.get_attribute("#tokens-b [aria-pressed=true]", "data-step") == "3"
+    if AXE.is_file():
+        page.evaluate(AXE.read_text(encoding="utf-8"))
+        assert page.evaluate(FOUND, "dialog") == []
+    page.click("#drawer-close")
+    page.select_option("#view", "table")
+    assert "B: Text" in page.locator("#lines th").all_inner_texts()
 
 
 def test_a_token_shows_the_map_of_its_step(captions, shown):

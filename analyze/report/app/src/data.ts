@@ -167,6 +167,9 @@ export interface Second {
   right: Maybe<0 | 1>[];
   prediction: Maybe<string>[];
   text?: Maybe<string>[];
+  n_generated?: Maybe<number>[];
+  ended?: Maybe<"stop" | "length">[];
+  texts: Maybe<Texts>; // null where one of the runs has no rows of steps
 }
 
 export type Spec = Record<string, unknown>;
@@ -174,6 +177,7 @@ export type Spec = Record<string, unknown>;
 export interface Page {
   run: string; // its name, for files
   words: Record<string, string>;
+  page: string; // its name, which its pieces have; "" in a file
   layers: number[];
   heads: number;
   categories: string[];

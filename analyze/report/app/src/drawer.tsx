@@ -4,7 +4,6 @@ import { Said, SaidByB, inB } from "./answers";
 import { Select } from "./controls";
 import { headOf, heads, layers, page, samples } from "./data";
 import { listed } from "./listing";
-import { mapOf } from "./maps";
 import { mean, measureOf, written } from "./measures";
 import { Missing } from "./missing";
 import { Framed, Picture, Scale, mapAtStep, nameOfMassAt } from "./picture";
@@ -21,6 +20,9 @@ const STEPS: Record<string, number> = { ArrowLeft: -1, ArrowRight: 1 };
 export function Drawer({ state }: { state: State }) {
   return state.sample < 0 ? null : <Opened state={state} />;
 }
+
+// Whether either model wrote a text
+const hasText = (row: number) => Boolean(samples.text?.[row] ?? page.second?.text?.[row]);
 
 const close = () => now().sample >= 0 && go({ sample: -1 });
 
@@ -71,7 +73,7 @@ function Opened({ state }: { state: State }) {
           </button>
           <span class="small">{words.drawer_keys}</span>
         </div>
-        <div class={`split sides${samples.text?.[state.sample] ? " with-text" : ""}`}>
+        <div class={`split sides${hasText(state.sample) ? " with-text" : ""}`}>
           <div>
             <div class={page.second ? "both" : ""}>
               <div>
@@ -82,19 +84,20 @@ function Opened({ state }: { state: State }) {
                     <OfHead state={state} />
                   </p>
                 ) : (
-                  <OfStep state={state} />
+                  <OfStep state={state} run="a" />
                 )}
               </div>
               {page.second && <InB state={state} />}
             </div>
-            {(page.maps || hasStepMaps(state.sample)) && state.overlay && <Scale id="drawer-scale" />}
+            {(page.maps || hasStepMaps(state.sample) || hasStepMaps(state.sample, "b")) && state.overlay && <Scale id="drawer-scale" />}
           </div>
           <div class="text">
             <Said row={state.sample} />
             <Prompt row={state.sample} />
           </div>
           <div class="text">
-            <Written state={state} />
+            <Written state={state} run="a" />
+            {page.second && <Written state={state} run="b" />}
           </div>
         </div>
         <Layer state={state} />
@@ -113,11 +116,12 @@ function OfHead({ state }: { state: State }) {
 }
 
 // The head at the same place in B, on the same sample
-function InB({ state: { sample, cell, measure: key, overlay, step } }: { state: State }) {
+function InB({ state }: { state: State }) {
+  const { sample, cell, measure: key, overlay, stepB: step } = state;
   const { second } = page;
   const measure = measureOf(key);
   const value = valuesInB(key, cell)?.(sample) ?? NaN;
-  const mapped = overlay && mapOf(sample, cell, "b") !== null;
+  const mapped = overlay && mapAtStep(sample, cell, step, "b") !== null;
   const mass = massOf(sample, cell, "b");
   return (
     <div id="drawer-b">
@@ -128,20 +132,21 @@ function InB({ state: { sample, cell, measure: key, overlay, step } }: { state: 
         <p class="small">{filled("other_heads_in_b", { layers: second!.layers.length, heads: second!.heads })}</p>
       ) : (
         <>
-          {mapped && <Picture row={sample} cell={cell} height={LARGE} run="b" />}
-          {step >= 0 && <p class="small">{words.prompt_of_b}</p>}
-          {overlay && !mapped && (
+          {mapped && <Picture row={sample} cell={cell} height={LARGE} run="b" step={step} />}
+          {step < 0 && state.step >= 0 && <p class="small">{words.prompt_of_b}</p>}
+          {overlay && !mapped && step < 0 && (
             <p class="small">
               {words.no_map_in_b}{" "}
               {mass !== undefined &&
                 filled("mass_here", { head: shortName(cell), mass: nameOfMass(), value: digits(mass, 3) })}
             </p>
           )}
-          {!Number.isNaN(value) && (
+          {step < 0 && !Number.isNaN(value) && (
             <p class="small">{filled("value_in_b", { measure: measure.label, value: written(measure, value) })}</p>
           )}
         </>
       )}
+      {step >= 0 && <OfStep state={state} run="b" />}
       <SaidByB row={sample} />
     </div>
   );

@@ -25,7 +25,7 @@ export const nameOfMassAt = (step: number) => (step < 0 ? nameOfMass() : MASS_OF
 // The map of a head on a sample: of its prompt, or of a step of its text
 export function mapAtStep(row: number, cell: number | null, step: number, run: Run = "a"): HeadMap | null {
   if (cell === null) return null;
-  return step < 0 ? mapOf(row, cell, run) : mapAt(row, step, cell);
+  return step < 0 ? mapOf(row, cell, run) : mapAt(row, step, cell, run);
 }
 
 export function Picture({ row, cell, height = HIGHEST, run = "a", step = -1 }: PictureProps) {

@@ -3,6 +3,7 @@
 import { type Arrays, type Evidence, type Index, type Run, type TextsPiece, type Values, cells, page, setArrays, unpacked } from "./data";
 
 interface Packed {
+  page: string; // which page it is of
   data: unknown;
   index: Index;
   packed: string;
@@ -30,7 +31,8 @@ export const missingPieces = () => [...missing];
 // How many pieces have come: what is computed from them holds until this changes
 export const piecesLoaded = () => loaded.size;
 
-async function take(name: string, { data, index, packed }: Packed): Promise<void> {
+async function take(name: string, { page: own, data, index, packed }: Packed): Promise<void> {
+  if (own !== page.page) throw new Error(`${name} is of another page`);
   loaded.set(name, { data, array: await unpacked(index, packed) });
 }
 
@@ -89,7 +91,8 @@ export function valuesOfRow(row: number): Piece<Evidence> | undefined {
 }
 
 // The piece with the text of a row
-export function texts(row: number): Piece<TextsPiece> | undefined {
+export function texts(row: number, run: Run = "a"): Piece<TextsPiece> | undefined {
+  if (run === "b") return page.second?.texts?.rows.includes(row) ? piece("texts_b") : undefined;
   if (!page.texts?.rows.includes(row)) return undefined;
   return piece(page.folder ? `text-${row}` : "texts");
 }

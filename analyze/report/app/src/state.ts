@@ -1,7 +1,8 @@
 // What is chosen on the page, in one object, which is in the page's address too: a choice can be linked to and taken
 // back. Components read the object and call `go`; none keeps a choice of its own.
-import { categories, cells, layers, page, samples } from "./data";
+import { type Texts, categories, cells, layers, page, samples } from "./data";
 import { measureOf, order } from "./measures";
+import { lengthOf } from "./texts";
 import { shortName } from "./words";
 
 export interface State {
@@ -27,7 +28,8 @@ export interface State {
   view: "cards" | "table";
   page: number;
   sample: number; // the row of the sample that is open, or -1
-  step: number; // of its text, whose token is chosen, or -1
+  step: number; // of its text, whose token is chosen, or -1; and of the text of B
+  stepB: number;
   tokens: "head" | "mean"; // whose mass tokens show: of the chosen head, or the mean over heads,
   tokenScale: "all" | "own"; // and where their scale ends: at the highest of all heads, or of what is shown
   overlay: boolean; // whether images show maps
@@ -63,6 +65,12 @@ function word<T extends string>(name: string, values: readonly T[], first: T): F
 function yesOrNo(name: string, first: boolean): Field<boolean> {
   const read = (text: string) => ({ yes: true, no: false })[text];
   return { name, first, write: (value) => (value ? "yes" : "no"), read };
+}
+
+// A step of a text, where there are any
+function step(name: string, texts: Texts | null): Field<number> {
+  const read = (text: string) => (/^\d+$/.test(text) && texts ? Number(text) : undefined);
+  return { name, first: -1, write: (step) => (step < 0 ? "" : String(step)), read };
 }
 
 // What may stand at an axis of the scatter of heads
@@ -116,12 +124,8 @@ function fieldsOf(): Fields {
       read: (text) => (/^[1-9]\d*$/.test(text) ? Number(text) - 1 : undefined),
     },
     sample: oneOf("sample", ["", ...samples.id], -1, -1),
-    step: {
-      name: "step",
-      first: -1,
-      write: (step) => (step < 0 ? "" : String(step)),
-      read: (text) => (/^\d+$/.test(text) && page.texts ? Number(text) : undefined),
-    },
+    step: step("step", page.texts),
+    stepB: step("step-b", page.second?.texts ?? null),
     tokens: word("tokens", ["head", "mean"], "head"),
     tokenScale: word("token-scale", ["all", "own"], "all"),
     overlay: yesOrNo("maps", true),
@@ -160,8 +164,8 @@ export const notThere = () => unknown;
 // Changes some choices. A step among many, such as a letter typed, has the name of its kind as `move`: of several in
 // a row, the page keeps only the last in its history
 export function go(change: Partial<State>, move = ""): void {
-  const step = "sample" in change && change.sample !== current.sample ? { step: -1 } : {};
-  current = { ...current, ...step, ...change };
+  const steps = "sample" in change && change.sample !== current.sample ? { step: -1, stepB: -1 } : {};
+  current = { ...current, ...steps, ...change };
   unknown = [];
   const same = move !== "" && move === lastMove;
   lastMove = move;
@@ -220,9 +224,10 @@ function choicesIn(hash: string): { found: Partial<State>; missed: string[] } {
   };
   names().forEach(take);
   // A step is one of the open sample's text
-  if (found.step !== undefined && !(found.step < (samples.n_generated?.[found.sample ?? -1] ?? 0))) {
-    missed.push(`step=${found.step}`);
-    delete found.step;
+  for (const [key, run] of [["step", "a"], ["stepB", "b"]] as const) {
+    if (found[key] === undefined || found[key] < lengthOf(found.sample ?? -1, run)) continue;
+    missed.push(`${fields[key].name}=${found[key]}`);
+    delete found[key];
   }
   return { found, missed: [...missed, ...[...said].map(([name, text]) => `${name}=${text}`)] };
 }

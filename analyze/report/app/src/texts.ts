@@ -1,7 +1,8 @@
 // Generated texts: their tokens, the image mass of heads at each step, and maps of steps.
-import { type TextOfSample, type TextsPiece, array, cells, page, samples } from "./data";
+import { type Run, type TextOfSample, type Texts, type TextsPiece, array, cells, page, samples } from "./data";
 import type { HeadMap } from "./maps";
 import { type Piece, texts } from "./pieces";
+import { sameShape } from "./values";
 
 const ONE = 65535; // what stands for a mass of 1
 const COLOURS = 256;
@@ -12,45 +13,57 @@ interface Found {
   own: TextOfSample;
 }
 
-function textOf(row: number): Found | null {
-  const piece = texts(row);
+// What the page has of the texts of a run
+export const textsOf = (run: Run = "a"): Texts | null => (run === "a" ? page.texts : (page.second?.texts ?? null));
+
+function textOf(row: number, run: Run): Found | null {
+  const piece = texts(row, run);
   const own = piece?.data.samples[row];
   return piece && own ? { piece, own } : null;
 }
 
-export const tokensOf = (row: number): string[] | null => textOf(row)?.own.pieces ?? null;
+export const tokensOf = (row: number, run: Run = "a"): string[] | null => textOf(row, run)?.own.pieces ?? null;
+
+// Whether a head of B is the one of A at the same place
+const counts = (run: Run) => run === "a" || sameShape();
 
 // Whether the page has masses of steps of a head, or maps of steps on a sample
-export const hasMasses = (cell: number) => page.texts?.cells.includes(cell) ?? false;
-export const hasStepMaps = (row: number) => page.texts?.mapped_rows.includes(row) ?? false;
+export const hasMasses = (cell: number, run: Run = "a") => counts(run) && (textsOf(run)?.cells.includes(cell) ?? false);
+export const hasStepMaps = (row: number, run: Run = "a") =>
+  counts(run) && (textsOf(run)?.mapped_rows.includes(row) ?? false);
 
-// How many steps of a sample have rows
-const stepsOf = (row: number) => Math.ceil((samples.n_generated?.[row] ?? 0) / page.texts!.every);
+// How many tokens the text of a sample has, and how many of their steps have rows
+export const lengthOf = (row: number, run: Run = "a") => (run === "a" ? samples : page.second)?.n_generated?.[row] ?? 0;
+const stepsOf = (row: number, run: Run) => Math.ceil(lengthOf(row, run) / textsOf(run)!.every);
 
 // The place of a step among those that have rows; null where it has none
-function placeOf(step: number): number | null {
-  const { every } = page.texts!;
+function placeOf(step: number, run: Run): number | null {
+  const { every } = textsOf(run)!;
   return step >= 0 && step % every === 0 ? step / every : null;
 }
 
 // The image mass of a head at a step; of `null`, the mean over all heads. NaN where the page has none
-export function massAt(row: number, step: number, cell: number | null): number {
-  const found = textOf(row);
-  const place = placeOf(step);
-  if (!found || place === null || place >= stepsOf(row)) return NaN;
+export function massAt(row: number, step: number, cell: number | null, run: Run = "a"): number {
+  const found = textOf(row, run);
+  if (!found) return NaN;
+  const place = placeOf(step, run);
+  const steps = stepsOf(row, run);
+  if (place === null || place >= steps) return NaN;
   if (cell === null) return found.piece.array("means")[found.own.means + place];
   const head = found.piece.data.cells.indexOf(cell);
-  return head < 0 ? NaN : found.piece.array("masses")[found.own.masses + head * stepsOf(row) + place] / ONE;
+  return head < 0 || !counts(run) ? NaN : found.piece.array("masses")[found.own.masses + head * steps + place] / ONE;
 }
 
 // The map of a head at a step
-export function mapAt(row: number, step: number, cell: number): HeadMap | null {
-  const found = textOf(row);
+export function mapAt(row: number, step: number, cell: number, run: Run = "a"): HeadMap | null {
+  const found = counts(run) ? textOf(row, run) : null;
   const sample = found?.own.maps;
   const head = found?.piece.data.mapped.indexOf(cell) ?? -1;
-  const place = placeOf(step);
-  if (!found || !sample || head < 0 || place === null || place >= stepsOf(row)) return null;
-  const number = head * stepsOf(row) + place;
+  if (!found || !sample || head < 0) return null;
+  const place = placeOf(step, run);
+  const steps = stepsOf(row, run);
+  if (place === null || place >= steps) return null;
+  const number = head * steps + place;
   const patches = sample.rows * sample.columns;
   const first = sample.maps + number * patches;
   return {
@@ -60,11 +73,14 @@ export function mapAt(row: number, step: number, cell: number): HeadMap | null {
   };
 }
 
-// Where the scale of tokens ends: at the highest mass of any head, or of what is shown, in all texts of the page
+// Where the scale of tokens ends: at the highest mass of any head, or of what is shown, in all texts of the page, of
+// both runs
 export function endOfScale(cell: number | null, all: boolean): number {
-  const { highest } = page.texts!;
-  const end = all ? Math.max(...highest) : highest[cell === null ? 0 : 1 + cell];
-  return end || 1;
+  const ends = (["a", "b"] as const).flatMap((run) => {
+    const highest = textsOf(run)?.highest ?? [];
+    return all ? highest : (highest[cell === null || !counts(run) ? 0 : 1 + cell] ?? 0);
+  });
+  return Math.max(...ends) || 1;
 }
 
 // The colour of a mass, as CSS, and that of letters on it
@@ -74,5 +90,6 @@ export function shadeOf(mass: number, end: number): { background: string; color:
   return { background: `rgb(${red} ${green} ${blue})`, color: white ? "#fff" : "#000" };
 }
 
-export const numberOfTexts = () => samples.text?.filter((text) => text !== null).length ?? 0;
-export const numberOfHeads = () => page.texts?.there ?? cells;
+export const numberOfTexts = (run: Run = "a") =>
+  (run === "a" ? samples : page.second)?.text?.filter((text) => text !== null).length ?? 0;
+export const numberOfHeads = (run: Run = "a") => textsOf(run)?.there ?? cells;

@@ -1,9 +1,12 @@
 // The text that the model wrote, as tokens shaded by image mass. One of them can be chosen: its step is in the address.
 import { useRef } from "preact/hooks";
 import { Link, LinksToHeads, Select } from "./controls";
-import { page, samples } from "./data";
+import { type Run, page, samples } from "./data";
 import { type State, go } from "./state";
-import { endOfScale, hasMasses, hasStepMaps, massAt, numberOfHeads, numberOfTexts, shadeOf, tokensOf } from "./texts";
+import {
+  endOfScale, hasMasses, hasStepMaps, massAt, numberOfHeads, numberOfTexts, shadeOf, textsOf, tokensOf,
+} from "./texts";
+import { sameShape } from "./values";
 import { clipped, digits, filled, shortName, words } from "./words";
 
 const KEYS: Record<string, (place: number, last: number) => number> = {
@@ -15,38 +18,56 @@ const KEYS: Record<string, (place: number, last: number) => number> = {
 const TICKS = [0, 0.25, 0.5, 0.75, 1];
 const LETTERS = 30; // of a token that stands in a sentence
 
+// A part of the page that is there for either run
+interface Of {
+  state: State;
+  run: Run;
+}
+
+// The step that is chosen of a run's text, and the choice of another one
+const stepOf = (state: State, run: Run) => (run === "a" ? state.step : state.stepB);
+const atStep = (step: number, run: Run): Partial<State> => (run === "a" ? { step } : { stepB: step });
+
+// The id of an element that is there for either run
+const idOf = (name: string, run: Run) => (run === "a" ? name : `${name}-b`);
+
 // The head whose mass tokens show; null: the mean over all heads
-const shownHead = ({ tokens, cell }: State) => (tokens === "head" && hasMasses(cell) ? cell : null);
+const shownHead = ({ tokens, cell }: State, run: Run) => (tokens === "head" && hasMasses(cell, run) ? cell : null);
 
 // A token as it is named
-function nameOfToken(row: number, step: number): string {
-  const text = (tokensOf(row)?.[step] ?? "").replaceAll("\n", "↵").trim();
+function nameOfToken(row: number, step: number, run: Run): string {
+  const text = (tokensOf(row, run)?.[step] ?? "").replaceAll("\n", "↵").trim();
   return clipped(text, LETTERS) || words.special_token;
 }
 
-// What the model wrote; nothing in a run without texts
-export function Written({ state }: { state: State }) {
+// What a model wrote; nothing in a run without texts
+export function Written({ state, run }: Of) {
   const row = state.sample;
-  const text = samples.text?.[row] ?? null;
+  const text = (run === "a" ? samples : page.second)?.text?.[row] ?? null;
   if (text === null) return null;
-  const pieces = tokensOf(row);
-  const rows = page.texts?.rows;
+  const pieces = tokensOf(row, run);
+  const rows = textsOf(run)?.rows;
+  const title = idOf("written-title", run);
   return (
-    <section class="written" aria-labelledby="written-title">
-      <h3 id="written-title">{words.wrote}</h3>
-      {pieces ? <Tokens pieces={pieces} state={state} /> : <p class="plain-text">{text}</p>}
+    <section class="written" aria-labelledby={title}>
+      <h3 id={title}>
+        {page.second && run.toUpperCase() + words.colon}
+        {words.wrote}
+      </h3>
+      {pieces ? <Tokens pieces={pieces} state={state} run={run} /> : <p class="plain-text">{text}</p>}
       {rows && !rows.includes(row) && (
-        <p class="small">{filled("no_tokens_here", { shown: rows.length, number: numberOfTexts() })}</p>
+        <p class="small">{filled("no_tokens_here", { shown: rows.length, number: numberOfTexts(run) })}</p>
       )}
     </section>
   );
 }
 
-function Tokens({ pieces, state }: { pieces: string[]; state: State }) {
-  const { sample: row, step, cell } = state;
+function Tokens({ pieces, state, run }: Of & { pieces: string[] }) {
+  const { sample: row, cell } = state;
+  const step = stepOf(state, run);
   const place = useRef<HTMLDivElement>(null);
-  const { every, cells } = page.texts!;
-  const head = shownHead(state);
+  const { every, cells } = textsOf(run)!;
+  const head = shownHead(state, run);
   const end = endOfScale(head, state.tokenScale === "all");
   const press = (event: KeyboardEvent) => {
     const move = KEYS[event.key];
@@ -56,24 +77,53 @@ function Tokens({ pieces, state }: { pieces: string[]; state: State }) {
     event.stopPropagation(); // else it leads to the next sample
     const next = Math.max(0, Math.min(pieces.length - 1, move(at, pieces.length - 1)));
     (place.current!.children[next] as HTMLElement).focus();
-    go({ step: next }, "step");
+    go(atStep(next, run), "step");
   };
   return (
     <>
       {state.tokens === "head" && head === null && (
-        <p class="note" id="no-masses">
-          {filled("by_mean_instead", { head: shortName(cell), number: numberOfHeads() })}
-          <LinksToHeads cells={cells} />
+        <p class="note" id={idOf("no-masses", run)}>
+          {run === "b" && !sameShape() ? (
+            filled("mean_of_b", { number: numberOfHeads(run) })
+          ) : (
+            <>
+              {filled("by_mean_instead", { head: shortName(cell), number: numberOfHeads(run) })}
+              <LinksToHeads cells={cells} />
+            </>
+          )}
         </p>
       )}
-      <div class="tokens" id="tokens" role="group" aria-labelledby="written-title" ref={place} onKeyDown={press}>
+      <div
+        class="tokens"
+        id={idOf("tokens", run)}
+        role="group"
+        aria-labelledby={idOf("written-title", run)}
+        ref={place}
+        onKeyDown={press}
+      >
         {pieces.map((_, each) => (
-          <Token key={each} step={each} state={state} head={head} end={end} first={each === Math.max(step, 0)} />
+          <Token key={each} step={each} state={state} run={run} head={head} end={end} first={each === Math.max(step, 0)} />
         ))}
       </div>
-      <p class="small">{filled("ends", { end: words[`ended_${samples.ended?.[row] ?? "stop"}`] })}</p>
+      <p class="small">{filled("ends", { end: words[`ended_${endedOf(row, run)}`] })}</p>
+      <LargestFall row={row} head={head} steps={pieces.length} run={run} />
+      {run === "a" && <ScaleAndMenus state={state} end={end} />}
+      <p class="definition" hidden={run === "b"}>
+        {words.tokens_help}
+        {every > 1 && ` ${filled("tokens_every", { every })}`}
+      </p>
+    </>
+  );
+}
+
+const endedOf = (row: number, run: Run) => (run === "a" ? samples : page.second)?.ended?.[row] ?? "stop";
+
+// The scale of tokens, of either run, and what they show
+function ScaleAndMenus({ state, end }: { state: State; end: number }) {
+  const { cell } = state;
+  return (
+    <>
       <ScaleOfTokens end={end} />
-      <LargestFall row={row} head={head} steps={pieces.length} />
       <div class="controls">
         <Select
           id="tokens-by"
@@ -96,45 +146,42 @@ function Tokens({ pieces, state }: { pieces: string[]; state: State }) {
           onChoose={(value) => go({ tokenScale: value as State["tokenScale"] })}
         />
       </div>
-      <p class="definition">
-        {words.tokens_help}
-        {every > 1 && ` ${filled("tokens_every", { every })}`}
-      </p>
     </>
   );
 }
 
 // The token at which the image mass falls most, from the step before that has a row
-function LargestFall({ row, head, steps }: { row: number; head: number | null; steps: number }) {
-  const { every } = page.texts!;
+function LargestFall({ row, head, steps, run }: { row: number; head: number | null; steps: number; run: Run }) {
+  const { every } = textsOf(run)!;
   let found: { step: number; before: number; after: number } | null = null;
   for (let step = every; step < steps; step += every) {
-    const [before, after] = [step - every, step].map((each) => massAt(row, each, head));
+    const [before, after] = [step - every, step].map((each) => massAt(row, each, head, run));
     if (before - after > (found ? found.before - found.after : 0)) found = { step, before, after };
   }
   if (!found) return null;
   const { step, before, after } = found;
-  const values = { text: nameOfToken(row, step), step, before: digits(before, 3), after: digits(after, 3) };
+  const values = { text: nameOfToken(row, step, run), step, before: digits(before, 3), after: digits(after, 3) };
   return (
-    <p class="small" id="falls-most">
-      <Link text={filled("falls_most", values)} onClick={() => go({ step })} />
+    <p class="small" id={idOf("falls-most", run)}>
+      <Link text={filled("falls_most", values)} onClick={() => go(atStep(step, run))} />
     </p>
   );
 }
 
-interface TokenProps {
+interface TokenProps extends Of {
   step: number;
-  state: State;
   head: number | null;
   end: number;
   first: boolean; // whether Tab reaches it
 }
 
-function Token({ step, state: { sample: row, step: chosen }, head, end, first }: TokenProps) {
-  const text = tokensOf(row)![step];
-  const mass = massAt(row, step, head);
+function Token({ step, state, run, head, end, first }: TokenProps) {
+  const { sample: row } = state;
+  const chosen = stepOf(state, run);
+  const text = tokensOf(row, run)![step];
+  const mass = massAt(row, step, head, run);
   const known = !Number.isNaN(mass);
-  const values = { text: nameOfToken(row, step), step, value: digits(mass, 3) };
+  const values = { text: nameOfToken(row, step, run), step, value: digits(mass, 3) };
   const label = filled(known ? "token_of" : "token_without", values);
   return (
     <button
@@ -146,7 +193,7 @@ function Token({ step, state: { sample: row, step: chosen }, head, end, first }:
       title={label}
       aria-pressed={step === chosen}
       style={known ? shadeOf(mass, end) : {}}
-      onClick={() => go({ step: step === chosen ? -1 : step })}
+      onClick={() => go(atStep(step === chosen ? -1 : step, run))}
     >
       {text.trim() || (text.includes("\n") ? "↵" : "·")}
     </button>
@@ -172,40 +219,42 @@ function ScaleOfTokens({ end }: { end: number }) {
 }
 
 // What is known of the chosen step: its token, the mass, and why it has no map
-export function OfStep({ state }: { state: State }) {
-  const { sample: row, step, cell } = state;
-  const head = shownHead(state);
-  const mass = massAt(row, step, head);
+export function OfStep({ state, run }: Of) {
+  const { sample: row, cell } = state;
+  const step = stepOf(state, run);
+  const head = shownHead(state, run);
+  const mass = massAt(row, step, head, run);
   const said = head === null ? "step_mean" : "step_mass";
   return (
-    <div id="of-step" aria-live="polite">
+    <div class="of-step" id={idOf("of-step", run)} aria-live="polite">
       <p>
-        <b>{filled("step_shown", { step, text: nameOfToken(row, step) })}</b>{" "}
-        <button type="button" id="to-prompt" onClick={() => go({ step: -1 })}>
+        <b>{filled("step_shown", { step, text: nameOfToken(row, step, run) })}</b>{" "}
+        <button type="button" id={idOf("to-prompt", run)} onClick={() => go(atStep(-1, run))}>
           {words.to_prompt}
         </button>
       </p>
       <p class="small">
-        {filled(said, { head: shortName(cell), number: numberOfHeads(), step, value: digits(mass, 3) })}
+        {filled(said, { head: shortName(cell), number: numberOfHeads(run), step, value: digits(mass, 3) })}
         {words.stop}
       </p>
-      {!Number.isNaN(mass) && <WhyNoMap row={row} cell={cell} />}
+      {!Number.isNaN(mass) && <WhyNoMap row={row} cell={cell} run={run} />}
     </div>
   );
 }
 
 // Why a head has no map at the steps of a sample; nothing where it has them
-function WhyNoMap({ row, cell }: { row: number; cell: number }) {
-  const { mapped, mapped_there, mapped_rows } = page.texts!;
+function WhyNoMap({ row, cell, run }: { row: number; cell: number; run: Run }) {
+  const { mapped, mapped_there, mapped_rows } = textsOf(run)!;
+  if (run === "b" && !sameShape()) return null; // it is said above
   if (!mapped_there) {
     return (
-      <p class="small" id="no-step-maps">
+      <p class="small" id={idOf("no-step-maps", run)}>
         {words.no_step_maps}
       </p>
     );
   }
-  if (!hasStepMaps(row)) {
-    return <p class="small">{filled("no_step_map_here", { shown: mapped_rows.length, number: numberOfTexts() })}</p>;
+  if (!hasStepMaps(row, run)) {
+    return <p class="small">{filled("no_step_map_here", { shown: mapped_rows.length, number: numberOfTexts(run) })}</p>;
   }
   if (mapped.includes(cell)) return null;
   return (
