@@ -5,6 +5,7 @@ import gc
 import json
 import os
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
@@ -17,8 +18,11 @@ from torch import nn
 
 from data.questions import make_questions
 from extract.__main__ import main as extract_main
+from extract.chunks import asked
+from extract.knockouts import command
 from extract.models import loading, self_check
 from extract.models.checkpoint import Checkpoint
+from extract.provenance import git_commit
 from schemas.files.locations import _store
 from tests.support.object_store import Store
 from tests.support.ray_cluster import started
@@ -55,6 +59,16 @@ def _not_flushed():
     """Do not wait for the disk: what is flushed to it survives a power cut, and no test makes one."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda file: None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_commit():
+    """Ask git once which commit this is, which each run and each job writes down."""
+    commit = cache(git_commit)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (asked, command):
+            patch.setattr(module, "git_commit", commit)
         yield
 
 

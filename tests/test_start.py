@@ -33,7 +33,7 @@ def interrupt(command: str, module: str, *arguments: object, ignored: bool = Fal
     return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("module", ["extract.settings", "torch.nn", "transformers.tokenization_utils_base"])
+@pytest.mark.parametrize("module", ["extract.settings", "transformers.tokenization_utils_base"])
 def test_extract(module, checkpoint_path, questions, tmp_path):
     flags = ["--model-path", checkpoint_path, "--image-folder", questions / "images", "--output-dir", tmp_path / "run"]
     done = interrupt("extract", module, *flags, "--question-file", questions / "MME_test.json")
@@ -43,7 +43,7 @@ def test_extract(module, checkpoint_path, questions, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("module", ["pandas", "analyze.pictures"])
+@pytest.mark.parametrize("module", ["analyze.pictures"])
 def test_analyze(module, tmp_path):
     run = write_run(tmp_path / "run")
     done = interrupt("analyze", module, "plots", run, "--dpi", 20)

@@ -42,7 +42,7 @@ def runs(tmp_path_factory):
     words = write_looking(folder / "words", images=22, wordings=True)
     vocabulary = folder / "words.json"
     vocabulary.write_text('{"content words": ["dog", "red"], "function words": ["a", "the"], "others": ["and"]}')
-    every = ["--metrics", "t2v,v2t,q2bos,q2sys,q2user,a2v,d2sys", "--effects", "single"]
+    every = ["--metrics", "t2v,v2t,q2bos,q2user,d2sys", "--effects", "single"]
     return {
         "plots": ["plots", one, "--layers", "0", "--categories", "existence", *every],
         "plots of a large model": ["plots", large, "--layers", "0", "--metrics", "t2v", "--categories", "OCR"],

@@ -124,13 +124,14 @@ def test_what_is_written_equals_that_of_the_cpu(extract, tmp_path, monkeypatch):
 def test_the_second_gpu_gives_what_the_first_does(extract, on_cpu, tmp_path):
     for device in ("cuda:0", "cuda:1"):
         with emulated() as machine:
-            flags = {"dtype": "float16", "batch_size": 1, "num_samples": NUMBER, "num_workers": 0, "maps": True}
+            flags = {"dtype": "float16", "batch_size": 1, "num_samples": 2, "num_workers": 0, "maps": True}
             assert extract(tmp_path / device, device=device, **flags) == 0
             assert f"cuda:{machine.current}" == device
     for table in ("heads", "samples", "maps"):
         first, second = (pd.read_parquet(tmp_path / device / table) for device in ("cuda:0", "cuda:1"))
         assert first.equals(second), table
-    assert apart(tmp_path / "cuda:1", on_cpu, "heads") <= 0.02
+    found, expected = (pd.read_parquet(run / "heads") for run in (tmp_path / "cuda:1", on_cpu))
+    assert np.abs(found["a2v"] - expected["a2v"][: len(found)]).max() <= 0.02
     assert open_run(tmp_path / "cuda:1").ledgers[0].sessions[0].kernel == FLASH_CUDA.description
 
 

@@ -48,7 +48,7 @@ def interrupt(monkeypatch, passes: int, number: int) -> None:
 
 @pytest.mark.parametrize(
     ("flags", "passes"),
-    [({"batch_size": 1, "num_samples": 70}, 0), ({"batch_size": 4, "sequences": "separate", "num_samples": 48}, 4)],
+    [({"batch_size": 1, "num_samples": 70}, 0), ({"batch_size": 4, "sequences": "separate", "num_samples": 32}, 4)],
     ids=str,
 )
 def test_every_start_brings_a_run_on_and_it_ends(one_image, extract, tmp_path, monkeypatch, flags, passes):
