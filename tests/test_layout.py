@@ -274,14 +274,26 @@ print(*[main([line.split()[0], run, *line.split()[1:]]) for line in lines], file
 """
 
 
-# In place of `scipy.stats`, whose import takes as long as all else that the commands do
+# In place of `scipy`, and of its statistics, whose import takes as long as all else that the commands do
+NO_SCIPY = "sys.modules['scipy'] = None\n"
 NO_STATS = "import scipy; vars(scipy).pop('stats', None); sys.modules['scipy.stats'] = None\n"
 
 
-def test_the_laptop_needs_no_torch_and_imports_no_statistics_of_scipy(tmp_path):
-    run, commands = write_run(tmp_path / "run"), ("plots --dpi 20 --layers 0 --categories OCR", "summary", "validate")
-    done = run_afresh(LIGHT + NO_STATS + COMMANDS, run, *commands, without=HEAVY)
-    assert done.stderr.splitlines()[-1] == "0 0 0", done.stderr
+@pytest.mark.parametrize(
+    ("hidden", "commands"),
+    [
+        (NO_SCIPY, ("plots --dpi 20 --layers 0 --categories OCR", "validate")),
+        (NO_STATS, ("summary", "summary --text-scope no-system")),
+    ],
+)
+def test_the_laptop_needs_no_torch_and_imports_little_of_scipy(hidden, commands, tmp_path):
+    done = run_afresh(LIGHT + hidden + COMMANDS, write_run(tmp_path / "run"), *commands, without=HEAVY)
+    assert done.stderr.splitlines()[-1] == "0 0", done.stderr
+
+
+def test_statistics_of_scipy_are_imported_where_distances_are_asked_for():
+    named = {name for name, path in every_module().items() if "scipy.stats" in imported(path.read_text())}
+    assert named - set(modules("data")) == {"analyze.compare.comparison"}
 
 
 def test_validate_needs_no_pandas(tmp_path):

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import special
 
 from analyze.generated.reading import IMAGE_ROLE, Written
 from analyze.generated.vocabulary import Vocabulary
 from analyze.statistics.bootstrap import LEVEL
 from analyze.statistics.clusters import Array, Codes
+from analyze.statistics.distributions import student_quantile
 from analyze.statistics.intervals import FEW_IMAGES, jackknife_error, ratio_intervals
 from analyze.statistics.multiplicity import direction
 from analyze.tables.frames import Heads
@@ -173,7 +173,7 @@ def difference(image: Codes, step: Codes, own: npt.NDArray[np.bool_], mass: Arra
     if images < FEW_IMAGES:
         return Difference(float(mean), np.nan, np.nan, *numbers)
     without = _weighted(*(total - each for total, each in zip(whole, (n, s, m, r), strict=True)))
-    far = special.stdtrit(images - 1, (1 + level) / 2) * jackknife_error(without)
+    far = student_quantile(images - 1, (1 + level) / 2) * jackknife_error(without)
     return Difference(float(mean), float(mean - far), float(mean + far), *numbers)
 
 

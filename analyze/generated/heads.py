@@ -19,12 +19,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import special
 
 from analyze.generated.reading import Written
 from analyze.maps.halves import tests_of
 from analyze.statistics.bootstrap import LEVEL, SEED, Interval
 from analyze.statistics.clusters import Array, Clusters
+from analyze.statistics.distributions import student_quantile
 from analyze.statistics.intervals import FEW_IMAGES, jackknife_error, ratio_intervals
 from analyze.statistics.multiplicity import FLOOR
 from analyze.statistics.reliability import halves, rank_correlations
@@ -164,7 +164,7 @@ def _correlate(
     if images < FEW_IMAGES:
         return Interval(estimate, None, None, f"{images} images"), own
     without = np.array([between(writing, prompt, (group != each).astype(np.float64)) for each in np.unique(group)])
-    far = float(special.stdtrit(len(without) - 1, (1 + LEVEL) / 2) * jackknife_error(without))
+    far = float(student_quantile(len(without) - 1, (1 + LEVEL) / 2) * jackknife_error(without))
     return Interval(estimate, max(-1.0, estimate - far), min(1.0, estimate + far)), own
 
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import special
 
 from analyze.prune.halves import divide
 from analyze.statistics.bootstrap import LEVEL
 from analyze.statistics.clusters import Array, Clusters
+from analyze.statistics.distributions import student_quantile
 from schemas.errors import HeadflowError
 
 FEWEST = 10  # images that test; below, nothing is told
@@ -62,7 +62,7 @@ def lead(samples: pd.DataFrame, differences: Array, *, level: float = LEVEL) -> 
     by_image = sums / clusters.counts.mean()
     middle = by_image.sum() / (number + 2)
     spread = ((by_image**2).sum() + 1) / (number + 2) - middle**2
-    half = special.stdtrit(number - 1, (1 + level) / 2) * np.sqrt(spread / (number + 2))
+    half = student_quantile(number - 1, (1 + level) / 2) * np.sqrt(spread / (number + 2))
     return Lead(mean, max(-1.0, float(middle - half)), min(1.0, float(middle + half)), clusters.different())
 
 
@@ -79,5 +79,5 @@ def gap(samples: pd.DataFrame, differences: Array, *, level: float = LEVEL) -> L
     mean, number = float(by_image.mean()), len(by_image)
     if number < FEWEST:
         return Lead(mean, np.nan, np.nan, number)
-    half = float(special.stdtrit(number - 1, (1 + level) / 2) * by_image.std(ddof=1) / np.sqrt(number))
+    half = float(student_quantile(number - 1, (1 + level) / 2) * by_image.std(ddof=1) / np.sqrt(number))
     return Lead(mean, mean - half, mean + half, number)

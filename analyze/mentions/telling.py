@@ -11,9 +11,9 @@ from math import prod
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import special, stats
 
 from analyze.statistics.clusters import Array, Clusters, Codes
+from analyze.statistics.distributions import ranks, student_below, student_quantile
 from analyze.statistics.multiplicity import false_discovery_rate, sign_flip_maximum
 from analyze.statistics.reliability import spearman_brown, split_half
 from analyze.tables.frames import Heads
@@ -107,8 +107,8 @@ def image_parts(values: Array, true: npt.NDArray[np.bool_], strata: Codes, clust
     for stratum in np.unique(strata):
         own = np.flatnonzero(strata == stratum)
         label = true[own].astype(np.float64)
-        ranks = stats.rankdata(values[own], axis=0)
-        parts[own] = (label - label.mean())[:, None] * (ranks - ranks.mean(axis=0))
+        places = ranks(values[own])
+        parts[own] = (label - label.mean())[:, None] * (places - places.mean(axis=0))
         pairs += label.sum() * (len(own) - label.sum())
     return clusters.sums(parts), pairs
 
@@ -143,9 +143,9 @@ def tell(
     spread = np.sqrt(max(0.5, 1 - fitted / len(own)))
     auroc = 0.5 + parts.sum(axis=0) / pairs
     error = np.sqrt(number) * parts.std(axis=0, ddof=1) / pairs / spread
-    half = special.stdtrit(number - 1, (1 + _LEVEL) / 2) * error
+    half = student_quantile(number - 1, (1 + _LEVEL) / 2) * error
     with np.errstate(divide="ignore", invalid="ignore"):
-        p = 2 * special.stdtr(number - 1, -np.abs((auroc - 0.5) / error))
+        p = 2 * student_below(number - 1, -np.abs((auroc - 0.5) / error))
     tested = sign_flip_maximum(parts - (1 - spread) * parts.mean(axis=0), flips=flips, seed=seed, level=TESTED_AT)
     table = pd.DataFrame(
         {

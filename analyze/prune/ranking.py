@@ -7,11 +7,11 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
 
 from analyze.knockouts.jobs import HEADS, UNITS
 from analyze.prune.criteria import Criterion
 from analyze.statistics.clusters import Array, Clusters, Codes
+from analyze.statistics.distributions import ranks
 from analyze.statistics.heads.permutations import agreement_of_heads, permutation_p, permuted
 from analyze.statistics.intervals import ratio_intervals
 from analyze.statistics.multiplicity import false_discovery_rate
@@ -156,7 +156,7 @@ def finds_top(values: Array, effects: Array, layer: Codes, draws: int, seed: int
     top[np.argsort(effects, kind="stable")[-max(1, round(len(effects) / TOP)) :]] = 1
     if top.all():
         return {}
-    ranks, number = stats.rankdata(values), top.sum()
-    found = float(ranks @ top[:, 0])
-    p = permutation_p(found, permuted(ranks, top, layer, draws, seed)[:, 0])
+    places, number = ranks(values), top.sum()
+    found = float(places @ top[:, 0])
+    p = permutation_p(found, permuted(places, top, layer, draws, seed)[:, 0])
     return {"auroc": float((found - number * (number + 1) / 2) / (number * (len(top) - number))), "auroc_p": p}

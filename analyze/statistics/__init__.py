@@ -1,5 +1,6 @@
 """Statistics whose unit is the image: arrays and the table `samples` in, intervals and p values out.
 
+distributions  quantiles by scipy, which is imported late; ranks
 clusters       the image of each sample, the category of each image; sums over images
 bootstrap      resampled images: standard errors and intervals of means and paired differences
 intervals      of means from sums over images, without resampling; of shares, such as accuracy and score

@@ -17,9 +17,9 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
 from analyze.statistics.clusters import Array, Clusters, Codes, places_of_each
+from analyze.statistics.distributions import student_quantile
 
 RESAMPLES, SEED, LEVEL = 10_000, 0, 0.95
 _ROWS = 500  # resamples drawn at once: the draws of a seed depend on it
@@ -179,5 +179,4 @@ class Bootstrap:
         order = np.argsort(self._strata, kind="stable")
         starts = np.flatnonzero(np.diff(self._strata[order], prepend=-1))
         strata = np.logical_or.reduceat(images[order], starts, axis=0).sum(axis=0)
-        found: Array = special.stdtrit(np.maximum(1, images.sum(axis=0) - strata), (1 + level) / 2)
-        return found
+        return student_quantile(np.maximum(1, images.sum(axis=0) - strata), (1 + level) / 2)

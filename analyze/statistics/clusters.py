@@ -92,13 +92,13 @@ def joined_rows(samples: "pd.DataFrame", shown: Shown) -> Codes:
 
     Questions that a chain of such ones joins are together too. A group is one of the column `groups`, in a category.
     """
+    several, named = len(shown.row) > len(samples), GROUPS in samples and samples[GROUPS].notna().any()
+    if not several and not named:
+        return shown.image
     import pandas as pd
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    several, named = len(shown.row) > len(samples), GROUPS in samples and samples[GROUPS].notna().any()
-    if not several and not named:
-        return shown.image
     first, second = [shown.row], [len(samples) + shown.image]
     nodes = len(samples) + int(shown.image.max(initial=-1)) + 1
     if named:

@@ -8,9 +8,9 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
 from analyze.statistics.clusters import Array, Codes, sums_of_each
+from analyze.statistics.distributions import log_choose
 from analyze.statistics.reliability import Halves, spearman_brown, split_half
 from schemas.text import counted
 
@@ -136,15 +136,10 @@ def _sum_of_drawn(number: int, zeros: int, ones: int, twos: int) -> Array:
     zero = number - one - two
     possible = (one <= ones) & (two <= twos) & (zero >= 0) & (zero <= zeros)
     one, two, zero = one[possible], two[possible], zero[possible]
-    ways = _log_choose(zeros, zero) + _log_choose(ones, one) + _log_choose(twos, two)
-    chance = np.exp(ways - _log_choose(zeros + ones + twos, np.array(number)))
+    ways = log_choose(zeros, zero) + log_choose(ones, one) + log_choose(twos, two)
+    chance = np.exp(ways - log_choose(zeros + ones + twos, np.array(number)))
     found = np.zeros(2 * number + 1)
     np.add.at(found, one + 2 * two, chance)
-    return found
-
-
-def _log_choose(number: int, taken: Codes) -> Array:
-    found: Array = special.gammaln(number + 1) - special.gammaln(taken + 1) - special.gammaln(number - taken + 1)
     return found
 
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
 from analyze.statistics.bootstrap import LEVEL, Bootstrap, Interval
 from analyze.statistics.clusters import Array, Clusters, Codes, ImageSums
+from analyze.statistics.distributions import student_quantile
 
 FEW_IMAGES = 20  # below, the variance over images is not known well
 FEWEST_IMAGES = 5  # images on the rarer side of a share; below, it is not either
@@ -22,7 +22,7 @@ def mean_interval(sums: ImageSums, level: float = LEVEL) -> tuple[Array, Array]:
         spread = sums.squares - 2 * mean * sums.products + mean**2 * sums.number_squares
         freedom = np.where(sums.images >= 2, sums.images - 1, np.nan)
         error = np.sqrt(np.maximum(spread, 0) * sums.images / freedom) / sums.number
-    half = special.stdtrit(freedom, (1 + level) / 2) * error
+    half = student_quantile(freedom, (1 + level) / 2) * error
     return mean - half, mean + half
 
 
@@ -55,7 +55,7 @@ def skewed_mean_intervals(sums: Array, counts: Array, category: Codes, level: fl
         error = np.sqrt(spread) / counts.sum(axis=0)
         skew = np.nan_to_num(cubes.sum(axis=0) / spread**1.5)
     freedom = known.sum(axis=0) - (number > 0).sum(axis=0)
-    t = special.stdtrit(np.where(freedom > 0, freedom, np.nan), (1 + level) / 2)
+    t = student_quantile(np.where(freedom > 0, freedom, np.nan), (1 + level) / 2)
     return mean - error * np.maximum(t, unskewed(t, skew)), mean - error * np.minimum(-t, unskewed(-t, skew))
 
 

@@ -8,9 +8,9 @@ interval of any other mean, and `loss_intervals` joins both.
 """
 
 import numpy as np
-from scipy import stats
 
 from analyze.statistics.clusters import Array, Clusters
+from analyze.statistics.distributions import gamma_quantile
 from analyze.statistics.intervals import skewed_mean_intervals
 
 MANY = 20  # images of a category that changed, from which their mean has the interval of any other
@@ -83,7 +83,7 @@ def _weighted_poisson(events: Array, largest: Array, level: float) -> tuple[Arra
     """Bounds of the mean of a weighted sum of Poisson counts, from the weights of its events, [images, statistics]."""
     total, variance = events.sum(axis=0), (events**2).sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        low = np.where(total > 0, stats.gamma.ppf(1 - level, total**2 / variance, scale=variance / total), 0.0)
+        low = np.where(total > 0, gamma_quantile(total**2 / variance, variance / total, 1 - level), 0.0)
         more, spread = total + largest, variance + largest**2
-        high = np.where(more > 0, stats.gamma.ppf(level, more**2 / spread, scale=spread / more), 0.0)
+        high = np.where(more > 0, gamma_quantile(more**2 / spread, spread / more, level), 0.0)
     return low, high

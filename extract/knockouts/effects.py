@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from scipy import stats
+from scipy import special
 
 from schemas.store.jobs import Job
 from schemas.text import counted, printable
@@ -69,7 +69,7 @@ def _intervals(sums: _Array, counts: _Array) -> tuple[_Array, _Array]:
         mean = sums.sum(axis=0) / counts.sum(axis=0)
         spread = ((sums - mean * counts) ** 2).sum(axis=0)
         error = np.sqrt(spread * images / (images - 1)) / counts.sum(axis=0)
-        return mean, stats.t.ppf((1 + _LEVEL) / 2, images - 1) * error
+        return mean, special.stdtrit(images - 1, (1 + _LEVEL) / 2) * error
 
 
 def _bounds(mean: float, half: float) -> str:

@@ -11,9 +11,9 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
 from analyze.statistics.clusters import Array, Clusters, Codes
+from analyze.statistics.distributions import student_quantile
 from analyze.statistics.intervals import FEW_IMAGES, unskewed
 from analyze.statistics.multiplicity import FLOOR
 
@@ -79,7 +79,7 @@ class HeadMeans:
     def interval(self) -> tuple[Array, Array]:
         """The 95% interval of each mean, of one head that was chosen before, low and high, [cells]; Student's."""
         freedom = _groups(self.moves) - 1
-        half = special.stdtrit(np.where(freedom > 0, freedom, np.nan), (1 + _LEVEL) / 2) * self.error
+        half = student_quantile(np.where(freedom > 0, freedom, np.nan), (1 + _LEVEL) / 2) * self.error
         return self.mean - half, self.mean + half
 
     @cached_property
@@ -94,7 +94,7 @@ class HeadMeans:
             return (np.full(moves.shape[1:], np.nan),) * 2
         error, skew = _spread(moves)
         groups = _groups(moves)
-        t = special.stdtrit(np.where(groups > 1, groups - 1, np.nan), 1 - (1 - _LEVEL) / (2 * max(1, self.heads)))
+        t = student_quantile(np.where(groups > 1, groups - 1, np.nan), 1 - (1 - _LEVEL) / (2 * max(1, self.heads)))
         # The skewness of a mean is that of the groups over the root of their number, and so is its standard error
         slack = _SLACK * np.sqrt(6) / np.maximum(1, groups)
         ends = [unskewed(sign * t, skew + each) for sign in (1, -1) for each in (-slack, slack)]

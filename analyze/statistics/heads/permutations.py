@@ -8,9 +8,9 @@ permutation within layers, what heads of a layer have in common tells nothing.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from analyze.statistics.clusters import Array, Codes
+from analyze.statistics.distributions import ranks
 
 _ROWS = 1_000  # permutations computed at once
 
@@ -37,10 +37,10 @@ def agreement_of_heads(one: Array, other: Array, layer: Codes, draws: int, seed:
     """
     if any(not np.isfinite(each).all() or np.ptp(each) == 0 for each in (one, other)):
         return None
-    ranks = [stats.rankdata(each) for each in (one, other)]
-    own, others = (each - _layer_means(each, layer) for each in ranks)
+    places = ranks(one), ranks(other)
+    own, others = (each - _layer_means(each, layer) for each in places)
     length = float(np.sqrt((own @ own) * (others @ others)))
-    correlation = float(np.corrcoef(*ranks)[0, 1])
+    correlation = float(np.corrcoef(*places)[0, 1])
     if length < 1e-9:
         return Agreement(correlation, np.nan, np.nan)
     p = permutation_p(float(own @ others), permuted(own, others[:, None], layer, draws, seed)[:, 0])
