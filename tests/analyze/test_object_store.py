@@ -33,7 +33,6 @@ def runs(on_disk, tmp_path, store, monkeypatch):
     "command",
     [
         ["summary"],
-        ["diagnose", "--resamples", "100", "--dpi", "20"],
         ["compare", "--resamples", "100", "--dpi", "20"],
         ["maps", "--resamples", "100", "--dpi", "20", "--top", "1"],
         ["words", "--dpi", "20"],
@@ -43,7 +42,7 @@ def runs(on_disk, tmp_path, store, monkeypatch):
     ids=lambda command: command[0],
 )
 def test_commands(runs, tmp_path, command):
-    """Pictures are files of this machine: `plots` and `verify` read what `summary` does."""
+    """Pictures are files of this machine: `plots`, `verify` and `diagnose` read what `summary` and `compare` do."""
     name, *flags = command
     both = name == "compare"
     codes = []

@@ -44,16 +44,16 @@ def small_tasks(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def three():
+def two():
     """Processes that are started once."""
-    with Processes(3) as workers:
+    with Processes(2) as workers:
         yield workers
 
 
 @pytest.fixture
-def shared(three, monkeypatch):
-    """Commands take the processes of `three`, and leave them running."""
-    monkeypatch.setattr(processes, "Processes", lambda _: nullcontext(three))
+def shared(two, monkeypatch):
+    """Commands take the processes of `two`, and leave them running."""
+    monkeypatch.setattr(processes, "Processes", lambda _: nullcontext(two))
 
 
 class Pickled:
@@ -123,7 +123,7 @@ def test_workers_give_the_same(runs, tmp_path, monkeypatch, capsys, name):
     expected = outcome(words, tmp_path / "one", capsys)
     assert expected[0] == 0
     assert expected[3] or name == "validate"
-    assert outcome([*words, "--workers", 3], tmp_path / "several", capsys) == expected
+    assert outcome([*words, "--workers", 2], tmp_path / "several", capsys) == expected
 
 
 def test_ray_gives_the_same(runs, tmp_path, capsys, monkeypatch, ray_address):

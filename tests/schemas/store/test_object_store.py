@@ -80,13 +80,14 @@ def test_a_run_is_resumed_and_overwritten(place):
 
 
 @pytest.mark.parametrize(
-    ("table", "status"),
-    [("heads", "500 Internal Server Error"), ("samples", "403 Forbidden"), ("chunks", "403 Forbidden")],
+    "table",
+    ["heads", "samples", "chunks"],
 )
-def test_a_put_that_fails_leaves_what_was_there(place, store, table, status):
+def test_a_put_that_fails_leaves_what_was_there(place, store, table):
+    """By an answer after which the client does not wait and try again, which it would for seconds."""
     write(place, upto=2)
     refused = pytest.raises(HeadflowError, match=f"cannot write to {place}: .*the same command resumes it")
-    with store.with_fault(Fault("PUT", f"/{table}/", status=status)), refused:
+    with store.with_fault(Fault("PUT", f"/{table}/", status="403 Forbidden")), refused:
         write(place)
     assert [part.rows["samples"] for part in open_run(place).parts] == [2]
     assert len(pd.read_parquet(f"{place}/samples")) >= 2
