@@ -1,4 +1,4 @@
-// Made by `make page` of analyze/report/app, with Preact (MIT): 72220f558583bf922232d6c92fd3a83a77143e97dc3d85c465c48246f829a2be
+// Made by `make page` of analyze/report/app, with Preact (MIT): 0ea2e635f4e244a84e2024e894bbe63bc69ed017356746ed0d67f838ef8ea26a
 "use strict";
 (() => {
   // node_modules/preact/dist/preact.mjs
@@ -418,7 +418,13 @@
   function digits(value, places) {
     return missing(value) ? "–" : minus(value.toFixed(places));
   }
-  var headName = (cell) => filled("head_name", { layer: layerOf(cell), head: headOf(cell) }), shortName = (cell) => `L${layerOf(cell)}H${headOf(cell)}`, categoryName = (category) => category ? categories[category - 1] : words.all;
+  var headName = (cell) => filled("head_name", { layer: layerOf(cell), head: headOf(cell) });
+  function shortName(cell, run = "a") {
+    if (run === "a") return `L${layerOf(cell)}H${headOf(cell)}`;
+    let { layers: layers2, heads: heads2 } = page.second;
+    return `L${layers2[Math.floor(cell / heads2)]}H${cell % heads2}`;
+  }
+  var categoryName = (category) => category ? categories[category - 1] : words.all;
 
   // src/measures.ts
   var MOST_DOTS = 12, ofKind = (kind) => page.measures.filter((each) => each.kind === kind), measureOf = (key) => page.measures.find((each) => each.key === key), firstOfKind = (kind) => ofKind(kind).find((each) => each.name === "d2v") ?? ofKind(kind)[0];
@@ -503,6 +509,51 @@
     return cell < cells ? piece(`values-${measure}-${Math.floor(cell / page.folder.heads)}`) : void 0;
   }
 
+  // src/texts.ts
+  var ONE = 65535, COLOURS = 256, textsOf = (run = "a") => run === "a" ? page.texts : page.second?.texts ?? null;
+  function textOf2(row, run) {
+    let piece2 = texts(row, run), own = piece2?.data.samples[row];
+    return piece2 && own ? { piece: piece2, own } : null;
+  }
+  var tokensOf = (row, run = "a") => textOf2(row, run)?.own.pieces ?? null, hasMasses = (cell, run = "a") => textsOf(run)?.cells.includes(cell) ?? !1, hasStepMaps = (row, run = "a") => textsOf(run)?.mapped_rows.includes(row) ?? !1, lengthOf = (row, run = "a") => (run === "a" ? samples : page.second)?.n_generated?.[row] ?? 0, stepsOf = (row, run) => Math.ceil(lengthOf(row, run) / textsOf(run).every);
+  function placeOf(step2, run) {
+    let { every } = textsOf(run);
+    return step2 >= 0 && step2 % every === 0 ? step2 / every : null;
+  }
+  function massAt(row, step2, cell, run = "a") {
+    let found = textOf2(row, run);
+    if (!found) return NaN;
+    let place = placeOf(step2, run), steps2 = stepsOf(row, run);
+    if (place === null || place >= steps2) return NaN;
+    if (cell === null) return found.piece.array("means")[found.own.means + place];
+    let head = found.piece.data.cells.indexOf(cell);
+    return head < 0 ? NaN : found.piece.array("masses")[found.own.masses + head * steps2 + place] / ONE;
+  }
+  function mapAt(row, step2, cell, run = "a") {
+    let found = textOf2(row, run), sample = found?.own.maps, head = found?.piece.data.mapped.indexOf(cell) ?? -1;
+    if (!found || !sample || head < 0) return null;
+    let place = placeOf(step2, run), steps2 = stepsOf(row, run);
+    if (place === null || place >= steps2) return null;
+    let number = head * steps2 + place, patches = sample.rows * sample.columns, first = sample.maps + number * patches;
+    return {
+      sample,
+      values: found.piece.array("maps").subarray(first, first + patches),
+      mass: found.piece.array("masses_of_maps")[sample.masses + number]
+    };
+  }
+  function endOfScale(shown, all) {
+    let ends = ["a", "b"].flatMap((run) => {
+      let highest = textsOf(run)?.highest ?? [];
+      return all ? highest : highest[1 + (shown(run) ?? -1)] ?? 0;
+    });
+    return Math.max(...ends) || 1;
+  }
+  function shadeOf(mass, end) {
+    let step2 = Math.round(Math.min(1, mass / end) * (COLOURS - 1)), [red, green, blue, white] = array("token_colours").subarray(4 * step2, 4 * step2 + 4);
+    return { background: `rgb(${red} ${green} ${blue})`, color: white ? "#fff" : "#000" };
+  }
+  var numberOfTexts = (run = "a") => (run === "a" ? samples : page.second)?.text?.filter((text) => text !== null).length ?? 0, numberOfHeads = (run = "a") => textsOf(run)?.there ?? cells;
+
   // src/maps.ts
   var STEPS = 255, scaleOfMaps = () => page.maps ?? page.texts, hasMaps = (cell) => page.maps?.cells.includes(cell) ?? !1;
   function mapOf(row, cell, run = "a") {
@@ -563,60 +614,15 @@
     let { kept } = measureOf(key), [rows, highest] = [array(`${key}/top`), array(`${key}/values`)], places = Array.from({ length: kept }, (_3, each) => cell * kept + each), top = new Map(places.map((place) => [rows[place] - 1, highest[place]]));
     return (row) => top.get(row) ?? (page.folder ? void 0 : valuesOfSample(key, row)?.[cell]);
   }
-  var sameShape = () => page.second?.layers.length === layers.length && page.second.heads === heads;
+  var sameShape = () => String(page.second?.layers) === String(layers) && page.second.heads === heads, shownCell = ({ cell, cellB }, run) => run === "a" || sameShape() ? cell : cellB, valuesOfB = (key, cell) => valuesOfHead(key, cell, "b");
   function valuesInB(key, cell) {
     return sameShape() ? valuesOfHead(key, cell, "b") : null;
   }
   var columnOfMass = () => `${page.maps?.of ?? "a"}2v`, nameOfMass = () => columnOfMass().toUpperCase();
   function massOf(row, cell, run = "a") {
-    let key = `looking/${columnOfMass()}`, values2 = page.measures.some((each) => each.key === key) ? run === "a" ? knownValues(key, cell) : valuesInB(key, cell) : null;
+    let key = `looking/${columnOfMass()}`, values2 = page.measures.some((each) => each.key === key) ? run === "a" ? knownValues(key, cell) : valuesOfB(key, cell) : null;
     return mapOf(row, cell, run)?.mass ?? values2?.(row);
   }
-
-  // src/texts.ts
-  var ONE = 65535, COLOURS = 256, textsOf = (run = "a") => run === "a" ? page.texts : page.second?.texts ?? null;
-  function textOf2(row, run) {
-    let piece2 = texts(row, run), own = piece2?.data.samples[row];
-    return piece2 && own ? { piece: piece2, own } : null;
-  }
-  var tokensOf = (row, run = "a") => textOf2(row, run)?.own.pieces ?? null, counts = (run) => run === "a" || sameShape(), hasMasses = (cell, run = "a") => counts(run) && (textsOf(run)?.cells.includes(cell) ?? !1), hasStepMaps = (row, run = "a") => counts(run) && (textsOf(run)?.mapped_rows.includes(row) ?? !1), lengthOf = (row, run = "a") => (run === "a" ? samples : page.second)?.n_generated?.[row] ?? 0, stepsOf = (row, run) => Math.ceil(lengthOf(row, run) / textsOf(run).every);
-  function placeOf(step2, run) {
-    let { every } = textsOf(run);
-    return step2 >= 0 && step2 % every === 0 ? step2 / every : null;
-  }
-  function massAt(row, step2, cell, run = "a") {
-    let found = textOf2(row, run);
-    if (!found) return NaN;
-    let place = placeOf(step2, run), steps2 = stepsOf(row, run);
-    if (place === null || place >= steps2) return NaN;
-    if (cell === null) return found.piece.array("means")[found.own.means + place];
-    let head = found.piece.data.cells.indexOf(cell);
-    return head < 0 || !counts(run) ? NaN : found.piece.array("masses")[found.own.masses + head * steps2 + place] / ONE;
-  }
-  function mapAt(row, step2, cell, run = "a") {
-    let found = counts(run) ? textOf2(row, run) : null, sample = found?.own.maps, head = found?.piece.data.mapped.indexOf(cell) ?? -1;
-    if (!found || !sample || head < 0) return null;
-    let place = placeOf(step2, run), steps2 = stepsOf(row, run);
-    if (place === null || place >= steps2) return null;
-    let number = head * steps2 + place, patches = sample.rows * sample.columns, first = sample.maps + number * patches;
-    return {
-      sample,
-      values: found.piece.array("maps").subarray(first, first + patches),
-      mass: found.piece.array("masses_of_maps")[sample.masses + number]
-    };
-  }
-  function endOfScale(cell, all) {
-    let ends = ["a", "b"].flatMap((run) => {
-      let highest = textsOf(run)?.highest ?? [];
-      return all ? highest : highest[cell === null || !counts(run) ? 0 : 1 + cell] ?? 0;
-    });
-    return Math.max(...ends) || 1;
-  }
-  function shadeOf(mass, end) {
-    let step2 = Math.round(Math.min(1, mass / end) * (COLOURS - 1)), [red, green, blue, white] = array("token_colours").subarray(4 * step2, 4 * step2 + 4);
-    return { background: `rgb(${red} ${green} ${blue})`, color: white ? "#fff" : "#000" };
-  }
-  var numberOfTexts = (run = "a") => (run === "a" ? samples : page.second)?.text?.filter((text) => text !== null).length ?? 0, numberOfHeads = (run = "a") => textsOf(run)?.there ?? cells;
 
   // src/state.ts
   var ANSWERS = ["any", "right", "wrong", "a-only", "b-only"], SORTS = ["first", "question", "category", "margin", "lead", "p_yes", "p_options", "value", "lead-b", "value-b"];
@@ -628,6 +634,10 @@
   }
   function yesOrNo(name, first) {
     return { name, first, write: (value) => value ? "yes" : "no", read: (text) => ({ yes: !0, no: !1 })[text] };
+  }
+  var cellsOfB = () => Array.from({ length: numberInB() }, (_3, cell) => shortName(cell, "b")), numberInB = () => page.second ? page.second.layers.length * page.second.heads : 0;
+  function highestOfB() {
+    return page.beside?.measures.includes(page.measure) ? ranked(array(`b/${page.measure}/means`).subarray(0, numberInB()))[0] ?? 0 : 0;
   }
   function step(name, texts2) {
     return { name, first: -1, write: (step2) => step2 < 0 ? "" : String(step2), read: (text) => /^\d+$/.test(text) && texts2 ? Number(text) : void 0 };
@@ -650,6 +660,7 @@
       },
       category: oneOf("category", ["", ...categories], 0, 0),
       cell: oneOf("head", all, 0, order(page.measure, 0)[0] ?? 0),
+      cellB: oneOf("head-b", sameShape() ? [] : cellsOfB(), 0, highestOfB()),
       shade: word("colours", ["value", "rank"], "value"),
       scale: word("scale", ["shared", "own"], "shared"),
       across: quantity("across"),
@@ -999,9 +1010,10 @@
       /* @__PURE__ */ a3("select", { id, value, onChange: (event) => onChoose(event.currentTarget.value), children: choices.map(([each, text]) => /* @__PURE__ */ a3("option", { value: each, children: text }, each)) })
     ] });
   }
-  function LinksToHeads({ cells: cells2 }) {
+  function LinksToHeads({ cells: cells2, run = "a" }) {
+    let own = run === "b" && !sameShape();
     return /* @__PURE__ */ a3($, { children: cells2.map((cell) => /* @__PURE__ */ a3($, { children: [
-      /* @__PURE__ */ a3(Link, { text: shortName(cell), onClick: () => go({ cell }) }),
+      /* @__PURE__ */ a3(Link, { text: shortName(cell, run), onClick: () => go(own ? { cellB: cell } : { cell }) }),
       " "
     ] })) });
   }
@@ -1157,7 +1169,7 @@
   }
   var rowOf = (name, row, size) => array(name).subarray(row * size, (row + 1) * size);
   function MapOfRun({ model, state: state2 }) {
-    let { measure: key, category } = state2, measure = measureOf(key), means = model.name === "a" ? `${key}/means` : `b/${key}/means`, size = model.layers.length * model.heads, values2 = w2(() => rowOf(means, category, size), [means, category]), alike = model.name === "a" || model.heads === heads && String(model.layers) === String(layers), highest = w2(() => ranked(values2), [values2]), data = w2(() => ({ cells: highest.map((cell, order2) => ({
+    let { measure: key, category } = state2, measure = measureOf(key), means = model.name === "a" ? `${key}/means` : `b/${key}/means`, size = model.layers.length * model.heads, values2 = w2(() => rowOf(means, category, size), [means, category]), alike = model.name === "a" || sameShape(), own = shownCell(state2, model.name), highest = w2(() => ranked(values2), [values2]), data = w2(() => ({ cells: highest.map((cell, order2) => ({
       ...placeOf2(model, cell),
       cell,
       shade: values2[cell],
@@ -1165,13 +1177,13 @@
       text: written(measure, values2[cell]),
       interval: "–",
       rank: order2 + 1
-    })), chosen: alike ? [placeOf2(model, state2.cell)] : [] }), [highest, alike && state2.cell]), signals = w2(() => {
+    })), chosen: [placeOf2(model, own)] }), [highest, own]), signals = w2(() => {
       let shown = highest.map((cell) => values2[cell]), { low, high, ticks: ticks2, labels } = scaleOf(rowOf(`b/${key}/ends`, category, 2), shown);
       return { low, high, ticks: ticks2, labels, fade: 1 };
     }, [key, category, highest]), said = (cell) => {
       let { layer, head } = placeOf2(model, cell);
       return `L${layer}H${head} ${written(measure, values2[cell])}`;
-    }, named = highest.slice(0, MOST_NAMED), list = named.map(said).join(words.comma), caption = [model.name.toUpperCase(), words.comma, words.highest, words.colon, list].join(""), own = alike && !named.includes(state2.cell) ? words.semicolon + said(state2.cell) : "";
+    }, named = highest.slice(0, MOST_NAMED), list = named.map(said).join(words.comma), caption = [model.name.toUpperCase(), words.comma, words.highest, words.colon, list].join(""), also = named.includes(own) ? "" : words.semicolon + said(own);
     return /* @__PURE__ */ a3(
       Figure,
       {
@@ -1181,8 +1193,8 @@
         data,
         signals,
         parts: [measure.name, ...category ? [categoryName(category)] : []],
-        onPick: (datum) => alike && choose(datum),
-        children: /* @__PURE__ */ a3("figcaption", { children: caption + own })
+        onPick: (datum) => alike ? choose(datum) : go({ cellB: datum.cell }),
+        children: /* @__PURE__ */ a3("figcaption", { children: caption + also })
       }
     );
   }
@@ -1398,7 +1410,7 @@
     let found = mapAtStep(row, cell, step2, run), number = samples.images[row], mass = nameOfMassAt(step2), alt = `${words.image_of} ${samples.question[row] ?? samples.id[row]}`;
     return /* @__PURE__ */ a3("div", { class: "picture", children: [
       /* @__PURE__ */ a3(Framed, { row, cell, height, alt, run, step: step2 }),
-      found && /* @__PURE__ */ a3("p", { class: "small mass", children: filled("mass_here", { head: shortName(cell), mass, value: digits(found.mass, 3) }) }),
+      found && /* @__PURE__ */ a3("p", { class: "small mass", children: filled("mass_here", { head: shortName(cell, run), mass, value: digits(found.mass, 3) }) }),
       number > 1 && /* @__PURE__ */ a3("p", { class: "small", children: filled("first_of", { number }) })
     ] });
   }
@@ -1481,7 +1493,11 @@
     ArrowRight: (place) => place + 1,
     Home: () => 0,
     End: (_3, last2) => last2
-  }, TICKS = [0, 0.25, 0.5, 0.75, 1], LETTERS2 = 30, stepOf = (state2, run) => run === "a" ? state2.step : state2.stepB, atStep = (step2, run) => run === "a" ? { step: step2 } : { stepB: step2 }, idOf = (name, run) => run === "a" ? name : `${name}-b`, shownHead = ({ tokens, cell }, run) => tokens === "head" && hasMasses(cell, run) ? cell : null;
+  }, TICKS = [0, 0.25, 0.5, 0.75, 1], LETTERS2 = 30, stepOf = (state2, run) => run === "a" ? state2.step : state2.stepB, atStep = (step2, run) => run === "a" ? { step: step2 } : { stepB: step2 }, idOf = (name, run) => run === "a" ? name : `${name}-b`;
+  function shownHead(state2, run) {
+    let cell = shownCell(state2, run);
+    return state2.tokens === "head" && hasMasses(cell, run) ? cell : null;
+  }
   function nameOfToken(row, step2, run) {
     let text = (tokensOf(row, run)?.[step2] ?? "").replaceAll(`
 `, "↵").trim();
@@ -1501,7 +1517,7 @@
     ] });
   }
   function Tokens({ pieces, state: state2, run }) {
-    let { sample: row, cell } = state2, step2 = stepOf(state2, run), place = T2(null), { every, cells: cells2 } = textsOf(run), head = shownHead(state2, run), end = endOfScale(head, state2.tokenScale === "all"), press = (event) => {
+    let row = state2.sample, step2 = stepOf(state2, run), place = T2(null), { every, cells: cells2 } = textsOf(run), head = shownHead(state2, run), end = endOfScale((each) => shownHead(state2, each), state2.tokenScale === "all"), press = (event) => {
       let move = KEYS[event.key], at = [...place.current.children].indexOf(event.target.closest("button"));
       if (!move || at < 0) return;
       event.preventDefault(), event.stopPropagation();
@@ -1509,10 +1525,10 @@
       place.current.children[next].focus(), go(atStep(next, run), "step");
     };
     return /* @__PURE__ */ a3($, { children: [
-      state2.tokens === "head" && head === null && /* @__PURE__ */ a3("p", { class: "note", id: idOf("no-masses", run), children: run === "b" && !sameShape() ? filled("mean_of_b", { number: numberOfHeads(run) }) : /* @__PURE__ */ a3($, { children: [
-        filled("by_mean_instead", { head: shortName(cell), number: numberOfHeads(run) }),
-        /* @__PURE__ */ a3(LinksToHeads, { cells: cells2 })
-      ] }) }),
+      state2.tokens === "head" && head === null && /* @__PURE__ */ a3("p", { class: "note", id: idOf("no-masses", run), children: [
+        filled("by_mean_instead", { head: shortName(shownCell(state2, run), run), number: numberOfHeads(run) }),
+        /* @__PURE__ */ a3(LinksToHeads, { cells: cells2, run })
+      ] }),
       /* @__PURE__ */ a3(
         "div",
         {
@@ -1609,7 +1625,7 @@
     ] });
   }
   function OfStep({ state: state2, run }) {
-    let { sample: row, cell } = state2, step2 = stepOf(state2, run), head = shownHead(state2, run), mass = massAt(row, step2, head, run), said = head === null ? "step_mean" : "step_mass";
+    let row = state2.sample, cell = shownCell(state2, run), step2 = stepOf(state2, run), head = shownHead(state2, run), mass = massAt(row, step2, head, run), said = head === null ? "step_mean" : "step_mass";
     return /* @__PURE__ */ a3("div", { class: "of-step", id: idOf("of-step", run), "aria-live": "polite", children: [
       /* @__PURE__ */ a3("p", { children: [
         /* @__PURE__ */ a3("b", { children: filled("step_shown", { step: step2, text: nameOfToken(row, step2, run) }) }),
@@ -1617,7 +1633,7 @@
         /* @__PURE__ */ a3("button", { type: "button", id: idOf("to-prompt", run), onClick: () => go(atStep(-1, run)), children: words.to_prompt })
       ] }),
       /* @__PURE__ */ a3("p", { class: "small", children: [
-        filled(said, { head: shortName(cell), number: numberOfHeads(run), step: step2, value: digits(mass, 3) }),
+        filled(said, { head: shortName(cell, run), number: numberOfHeads(run), step: step2, value: digits(mass, 3) }),
         words.stop
       ] }),
       !Number.isNaN(mass) && /* @__PURE__ */ a3(WhyNoMap, { row, cell, run })
@@ -1625,9 +1641,9 @@
   }
   function WhyNoMap({ row, cell, run }) {
     let { mapped, mapped_there, mapped_rows } = textsOf(run);
-    return run === "b" && !sameShape() ? null : mapped_there ? hasStepMaps(row, run) ? mapped.includes(cell) ? null : /* @__PURE__ */ a3("p", { class: "small", children: [
-      filled("step_map_of_others", { head: shortName(cell) }),
-      /* @__PURE__ */ a3(LinksToHeads, { cells: mapped })
+    return mapped_there ? hasStepMaps(row, run) ? mapped.includes(cell) ? null : /* @__PURE__ */ a3("p", { class: "small", children: [
+      filled("step_map_of_others", { head: shortName(cell, run) }),
+      /* @__PURE__ */ a3(LinksToHeads, { cells: mapped, run })
     ] }) : /* @__PURE__ */ a3("p", { class: "small", children: filled("no_step_map_here", { shown: mapped_rows.length, number: numberOfTexts(run) }) }) : /* @__PURE__ */ a3("p", { class: "small", id: idOf("no-step-maps", run), children: words.no_step_maps });
   }
 
@@ -1697,21 +1713,38 @@
     return /* @__PURE__ */ a3($, { children: filled("head_on_sample", { head: headName(state2.cell), measure: measure.label, value: on, mean: all }) });
   }
   function InB({ state: state2 }) {
-    let { sample, cell, measure: key, overlay, stepB: step2 } = state2, { second } = page, measure = measureOf(key), value = valuesInB(key, cell)?.(sample) ?? NaN, mapped = overlay && mapAtStep(sample, cell, step2, "b") !== null, mass = massOf(sample, cell, "b");
+    let { sample, measure: key, overlay, stepB: step2 } = state2, cell = shownCell(state2, "b"), measure = measureOf(key), value = valuesOfB(key, cell)?.(sample) ?? NaN, mapped = overlay && mapAtStep(sample, cell, step2, "b") !== null, mass = massOf(sample, cell, "b");
     return /* @__PURE__ */ a3("div", { id: "drawer-b", children: [
       /* @__PURE__ */ a3("h3", { children: "B" }),
-      inB(sample) ? sameShape() ? /* @__PURE__ */ a3($, { children: [
+      inB(sample) ? /* @__PURE__ */ a3($, { children: [
         mapped && /* @__PURE__ */ a3(Picture, { row: sample, cell, height: LARGE, run: "b", step: step2 }),
         step2 < 0 && state2.step >= 0 && /* @__PURE__ */ a3("p", { class: "small", children: words.prompt_of_b }),
         overlay && !mapped && step2 < 0 && /* @__PURE__ */ a3("p", { class: "small", children: [
           words.no_map_in_b,
           " ",
-          mass !== void 0 && filled("mass_here", { head: shortName(cell), mass: nameOfMass(), value: digits(mass, 3) })
+          mass !== void 0 && filled("mass_here", { head: shortName(cell, "b"), mass: nameOfMass(), value: digits(mass, 3) })
         ] }),
         step2 < 0 && !Number.isNaN(value) && /* @__PURE__ */ a3("p", { class: "small", children: filled("value_in_b", { measure: measure.label, value: written(measure, value) }) })
-      ] }) : /* @__PURE__ */ a3("p", { class: "small", children: filled("other_heads_in_b", { layers: second.layers.length, heads: second.heads }) }) : /* @__PURE__ */ a3("p", { class: "small", children: words.not_in_b }),
+      ] }) : /* @__PURE__ */ a3("p", { class: "small", children: words.not_in_b }),
       step2 >= 0 && /* @__PURE__ */ a3(OfStep, { state: state2, run: "b" }),
+      inB(sample) && !sameShape() && /* @__PURE__ */ a3(HeadOfB, { state: state2 }),
       /* @__PURE__ */ a3(SaidByB, { row: sample })
+    ] });
+  }
+  function HeadOfB({ state: { sample, cellB, measure } }) {
+    let { layers: layers2, heads: heads2, values: values2 } = page.second, maps = evidence(sample, "b")?.data.cells ?? [], cells2 = /* @__PURE__ */ new Set([...maps.length ? maps : values2[measure] ?? [], cellB]);
+    return /* @__PURE__ */ a3($, { children: [
+      /* @__PURE__ */ a3("p", { class: "small", children: filled("other_heads_in_b", { layers: layers2.length, heads: heads2 }) }),
+      /* @__PURE__ */ a3(
+        Select,
+        {
+          id: "drawer-head-b",
+          label: "head",
+          value: cellB,
+          choices: [...cells2].sort((one, other) => one - other).map((cell) => [cell, shortName(cell, "b")]),
+          onChoose: (cell) => go({ cellB: Number(cell) })
+        }
+      )
     ] });
   }
   function Layer({ state: state2 }) {
@@ -2107,10 +2140,10 @@
   function Histogram({ cell, measure }) {
     let data = w2(() => {
       let bins = array(`${measure.key}/bins`), size = measure.edges.length - 1, shares = (first, last2) => {
-        let counts2 = Array(size).fill(0);
-        for (let place = first * size; place < last2 * size; place++) counts2[place % size] += bins[place];
-        let total = counts2.reduce((sum, count) => sum + count, 0) || 1;
-        return counts2.map((count, place) => ({
+        let counts = Array(size).fill(0);
+        for (let place = first * size; place < last2 * size; place++) counts[place % size] += bins[place];
+        let total = counts.reduce((sum, count) => sum + count, 0) || 1;
+        return counts.map((count, place) => ({
           left: measure.edges[place],
           right: measure.edges[place + 1],
           place: measure.positions[place],

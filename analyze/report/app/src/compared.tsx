@@ -9,6 +9,7 @@ import { measureOf, ranked, scaleOf, written } from "./measures";
 import { choose } from "./place";
 import { Printed } from "./shown";
 import { type State, go } from "./state";
+import { shownCell, sameShape } from "./values";
 import { categoryName, filled, words } from "./words";
 
 const MOST_NAMED = 3;
@@ -32,7 +33,8 @@ function MapOfRun({ model, state }: { model: Model; state: State }) {
   const means = model.name === "a" ? `${key}/means` : `b/${key}/means`;
   const size = model.layers.length * model.heads;
   const values = useMemo(() => rowOf(means, category, size), [means, category]);
-  const alike = model.name === "a" || (model.heads === heads && String(model.layers) === String(layers));
+  const alike = model.name === "a" || sameShape();
+  const own = shownCell(state, model.name);
   const highest = useMemo(() => ranked(values), [values]);
   const data = useMemo(() => {
     const cells = highest.map((cell, order) => ({
@@ -44,8 +46,8 @@ function MapOfRun({ model, state }: { model: Model; state: State }) {
       interval: "–",
       rank: order + 1,
     }));
-    return { cells, chosen: alike ? [placeOf(model, state.cell)] : [] };
-  }, [highest, alike && state.cell]);
+    return { cells, chosen: [placeOf(model, own)] };
+  }, [highest, own]);
   const signals = useMemo(() => {
     const shown = highest.map((cell) => values[cell]);
     const { low, high, ticks, labels } = scaleOf(rowOf(`b/${key}/ends`, category, 2), shown);
@@ -58,7 +60,7 @@ function MapOfRun({ model, state }: { model: Model; state: State }) {
   const named = highest.slice(0, MOST_NAMED);
   const list = named.map(said).join(words.comma);
   const caption = [model.name.toUpperCase(), words.comma, words.highest, words.colon, list].join("");
-  const own = alike && !named.includes(state.cell) ? words.semicolon + said(state.cell) : "";
+  const also = named.includes(own) ? "" : words.semicolon + said(own);
   return (
     <Figure
       id={`map-${model.name}`}
@@ -67,9 +69,9 @@ function MapOfRun({ model, state }: { model: Model; state: State }) {
       data={data}
       signals={signals}
       parts={[measure.name, ...(category ? [categoryName(category)] : [])]}
-      onPick={(datum) => alike && choose(datum)}
+      onPick={(datum) => (alike ? choose(datum) : go({ cellB: datum.cell as number }))}
     >
-      <figcaption>{caption + own}</figcaption>
+      <figcaption>{caption + also}</figcaption>
     </Figure>
   );
 }

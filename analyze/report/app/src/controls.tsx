@@ -1,5 +1,7 @@
 // Controls that several parts of the page use.
+import type { Run } from "./data";
 import { go } from "./state";
+import { sameShape } from "./values";
 import { shortName, words } from "./words";
 
 type Choice = [value: string | number, text: string];
@@ -27,13 +29,14 @@ export function Select({ id, label, value, choices, onChoose }: SelectProps) {
   );
 }
 
-// Links that choose one of some heads
-export function LinksToHeads({ cells }: { cells: number[] }) {
+// Links that choose one of some heads of a run
+export function LinksToHeads({ cells, run = "a" }: { cells: number[]; run?: Run }) {
+  const own = run === "b" && !sameShape();
   return (
     <>
       {cells.map((cell) => (
         <>
-          <Link text={shortName(cell)} onClick={() => go({ cell })} />{" "}
+          <Link text={shortName(cell, run)} onClick={() => go(own ? { cellB: cell } : { cell })} />{" "}
         </>
       ))}
     </>

@@ -7,10 +7,11 @@ import { listed } from "./listing";
 import { mean, measureOf, written } from "./measures";
 import { Missing } from "./missing";
 import { Framed, Picture, Scale, mapAtStep, nameOfMassAt } from "./picture";
+import { evidence } from "./pieces";
 import { Prompt } from "./prompt";
 import { type State, go, state as now } from "./state";
 import { hasStepMaps, massAt } from "./texts";
-import { knownValues, massOf, nameOfMass, sameShape, valuesInB } from "./values";
+import { knownValues, massOf, nameOfMass, sameShape, shownCell, valuesOfB } from "./values";
 import { digits, filled, headName, shortName, words } from "./words";
 import { OfStep, Written } from "./written";
 
@@ -115,12 +116,12 @@ function OfHead({ state }: { state: State }) {
   return <>{filled("head_on_sample", { head: headName(state.cell), measure: measure.label, value: on, mean: all })}</>;
 }
 
-// The head at the same place in B, on the same sample
+// The head at the same place in B, or where B has other heads one of these, on the same sample
 function InB({ state }: { state: State }) {
-  const { sample, cell, measure: key, overlay, stepB: step } = state;
-  const { second } = page;
+  const { sample, measure: key, overlay, stepB: step } = state;
+  const cell = shownCell(state, "b");
   const measure = measureOf(key);
-  const value = valuesInB(key, cell)?.(sample) ?? NaN;
+  const value = valuesOfB(key, cell)?.(sample) ?? NaN;
   const mapped = overlay && mapAtStep(sample, cell, step, "b") !== null;
   const mass = massOf(sample, cell, "b");
   return (
@@ -128,8 +129,6 @@ function InB({ state }: { state: State }) {
       <h3>B</h3>
       {!inB(sample) ? (
         <p class="small">{words.not_in_b}</p>
-      ) : !sameShape() ? (
-        <p class="small">{filled("other_heads_in_b", { layers: second!.layers.length, heads: second!.heads })}</p>
       ) : (
         <>
           {mapped && <Picture row={sample} cell={cell} height={LARGE} run="b" step={step} />}
@@ -138,7 +137,7 @@ function InB({ state }: { state: State }) {
             <p class="small">
               {words.no_map_in_b}{" "}
               {mass !== undefined &&
-                filled("mass_here", { head: shortName(cell), mass: nameOfMass(), value: digits(mass, 3) })}
+                filled("mass_here", { head: shortName(cell, "b"), mass: nameOfMass(), value: digits(mass, 3) })}
             </p>
           )}
           {step < 0 && !Number.isNaN(value) && (
@@ -147,8 +146,28 @@ function InB({ state }: { state: State }) {
         </>
       )}
       {step >= 0 && <OfStep state={state} run="b" />}
+      {inB(sample) && !sameShape() && <HeadOfB state={state} />}
       <SaidByB row={sample} />
     </div>
+  );
+}
+
+// That heads of B are others, and the choice of one that the page has maps of, or else values
+function HeadOfB({ state: { sample, cellB, measure } }: { state: State }) {
+  const { layers, heads, values } = page.second!;
+  const maps = evidence(sample, "b")?.data.cells ?? [];
+  const cells = new Set([...(maps.length ? maps : (values[measure] ?? [])), cellB]);
+  return (
+    <>
+      <p class="small">{filled("other_heads_in_b", { layers: layers.length, heads })}</p>
+      <Select
+        id="drawer-head-b"
+        label="head"
+        value={cellB}
+        choices={[...cells].sort((one, other) => one - other).map((cell) => [cell, shortName(cell, "b")])}
+        onChoose={(cell) => go({ cellB: Number(cell) })}
+      />
+    </>
   );
 }
 

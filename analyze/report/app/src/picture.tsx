@@ -40,7 +40,7 @@ export function Picture({ row, cell, height = HIGHEST, run = "a", step = -1 }: P
     <div class="picture">
       <Framed row={row} cell={cell} height={height} alt={alt} run={run} step={step} />
       {found && (
-        <p class="small mass">{filled("mass_here", { head: shortName(cell!), mass, value: digits(found.mass, 3) })}</p>
+        <p class="small mass">{filled("mass_here", { head: shortName(cell!, run), mass, value: digits(found.mass, 3) })}</p>
       )}
       {number > 1 && <p class="small">{filled("first_of", { number })}</p>}
     </div>

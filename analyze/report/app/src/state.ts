@@ -1,15 +1,17 @@
 // What is chosen on the page, in one object, which is in the page's address too: a choice can be linked to and taken
 // back. Components read the object and call `go`; none keeps a choice of its own.
-import { type Texts, categories, cells, layers, page, samples } from "./data";
-import { measureOf, order } from "./measures";
+import { type Texts, array, categories, cells, layers, page, samples } from "./data";
+import { measureOf, order, ranked } from "./measures";
 import { lengthOf } from "./texts";
+import { sameShape } from "./values";
 import { shortName } from "./words";
 
 export interface State {
   at: string; // the section that is on the screen, "" for the first one
   measure: string; // its key
   category: number; // of heads; 0: all, else its place + 1
-  cell: number; // the head, layer x heads + head
+  cell: number; // the head, layer x heads + head; and that of B, where it has other heads
+  cellB: number;
   shade: "value" | "rank"; // colours of the map of heads,
   scale: "shared" | "own"; // and where they end: as for all categories of the measure, or for the one that is shown
   across: string; // the scatter of heads: what stands across and up, "" as the page chooses,
@@ -67,6 +69,15 @@ function yesOrNo(name: string, first: boolean): Field<boolean> {
   return { name, first, write: (value) => (value ? "yes" : "no"), read };
 }
 
+// The names of B's heads, and the highest of them by the measure that is shown first
+const cellsOfB = () => Array.from({ length: numberInB() }, (_, cell) => shortName(cell, "b"));
+const numberInB = () => (page.second ? page.second.layers.length * page.second.heads : 0);
+
+function highestOfB(): number {
+  if (!page.beside?.measures.includes(page.measure)) return 0;
+  return ranked(array(`b/${page.measure}/means`).subarray(0, numberInB()))[0] ?? 0;
+}
+
 // A step of a text, where there are any
 function step(name: string, texts: Texts | null): Field<number> {
   const read = (text: string) => (/^\d+$/.test(text) && texts ? Number(text) : undefined);
@@ -96,6 +107,7 @@ function fieldsOf(): Fields {
     },
     category: oneOf("category", ["", ...categories], 0, 0),
     cell: oneOf("head", all, 0, order(page.measure, 0)[0] ?? 0),
+    cellB: oneOf("head-b", sameShape() ? [] : cellsOfB(), 0, highestOfB()),
     shade: word("colours", ["value", "rank"], "value"),
     scale: word("scale", ["shared", "own"], "shared"),
     across: quantity("across"),

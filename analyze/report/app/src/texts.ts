@@ -2,7 +2,6 @@
 import { type Run, type TextOfSample, type Texts, type TextsPiece, array, cells, page, samples } from "./data";
 import type { HeadMap } from "./maps";
 import { type Piece, texts } from "./pieces";
-import { sameShape } from "./values";
 
 const ONE = 65535; // what stands for a mass of 1
 const COLOURS = 256;
@@ -24,13 +23,9 @@ function textOf(row: number, run: Run): Found | null {
 
 export const tokensOf = (row: number, run: Run = "a"): string[] | null => textOf(row, run)?.own.pieces ?? null;
 
-// Whether a head of B is the one of A at the same place
-const counts = (run: Run) => run === "a" || sameShape();
-
 // Whether the page has masses of steps of a head, or maps of steps on a sample
-export const hasMasses = (cell: number, run: Run = "a") => counts(run) && (textsOf(run)?.cells.includes(cell) ?? false);
-export const hasStepMaps = (row: number, run: Run = "a") =>
-  counts(run) && (textsOf(run)?.mapped_rows.includes(row) ?? false);
+export const hasMasses = (cell: number, run: Run = "a") => textsOf(run)?.cells.includes(cell) ?? false;
+export const hasStepMaps = (row: number, run: Run = "a") => textsOf(run)?.mapped_rows.includes(row) ?? false;
 
 // How many tokens the text of a sample has, and how many of their steps have rows
 export const lengthOf = (row: number, run: Run = "a") => (run === "a" ? samples : page.second)?.n_generated?.[row] ?? 0;
@@ -51,12 +46,12 @@ export function massAt(row: number, step: number, cell: number | null, run: Run 
   if (place === null || place >= steps) return NaN;
   if (cell === null) return found.piece.array("means")[found.own.means + place];
   const head = found.piece.data.cells.indexOf(cell);
-  return head < 0 || !counts(run) ? NaN : found.piece.array("masses")[found.own.masses + head * steps + place] / ONE;
+  return head < 0 ? NaN : found.piece.array("masses")[found.own.masses + head * steps + place] / ONE;
 }
 
 // The map of a head at a step
 export function mapAt(row: number, step: number, cell: number, run: Run = "a"): HeadMap | null {
-  const found = counts(run) ? textOf(row, run) : null;
+  const found = textOf(row, run);
   const sample = found?.own.maps;
   const head = found?.piece.data.mapped.indexOf(cell) ?? -1;
   if (!found || !sample || head < 0) return null;
@@ -74,11 +69,11 @@ export function mapAt(row: number, step: number, cell: number, run: Run = "a"): 
 }
 
 // Where the scale of tokens ends: at the highest mass of any head, or of what is shown, in all texts of the page, of
-// both runs
-export function endOfScale(cell: number | null, all: boolean): number {
+// both runs; `shown`: the head of a run, null for the mean
+export function endOfScale(shown: (run: Run) => number | null, all: boolean): number {
   const ends = (["a", "b"] as const).flatMap((run) => {
     const highest = textsOf(run)?.highest ?? [];
-    return all ? highest : (highest[cell === null || !counts(run) ? 0 : 1 + cell] ?? 0);
+    return all ? highest : (highest[1 + (shown(run) ?? -1)] ?? 0);
   });
   return Math.max(...ends) || 1;
 }

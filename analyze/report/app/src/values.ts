@@ -3,6 +3,7 @@ import { type Ends, type Run, array, cells, heads, layers, page } from "./data";
 import { mapOf } from "./maps";
 import { measureOf } from "./measures";
 import { values, valuesOfRow } from "./pieces";
+import type { State } from "./state";
 
 const NONE = 65535;
 const valueOf = (step: number, { low, high }: Ends) => (step === NONE ? NaN : low + (step / (NONE - 1)) * (high - low));
@@ -40,9 +41,15 @@ export function knownValues(key: string, cell: number): (row: number) => number 
 }
 
 // Whether B has as many layers and heads, so that a head has its counterpart at the same place
-export const sameShape = () => page.second?.layers.length === layers.length && page.second.heads === heads;
+export const sameShape = () => String(page.second?.layers) === String(layers) && page.second!.heads === heads;
 
-// The same of the head at the same place in B; null where it has no such heads, or the page no values of them
+// The head that is shown of a run: of B the one at the place of A's, or where it has other heads the one chosen there
+export const shownCell = ({ cell, cellB }: State, run: Run) => (run === "a" || sameShape() ? cell : cellB);
+
+// The value of a head of B by row; null where the page does not have them
+export const valuesOfB = (key: string, cell: number) => valuesOfHead(key, cell, "b");
+
+// The same of the head at the same place in B; null where it has no such heads
 export function valuesInB(key: string, cell: number): ((row: number) => number) | null {
   return sameShape() ? valuesOfHead(key, cell, "b") : null;
 }
@@ -55,6 +62,6 @@ export const nameOfMass = () => columnOfMass().toUpperCase();
 export function massOf(row: number, cell: number, run: Run = "a"): number | undefined {
   const key = `looking/${columnOfMass()}`;
   const there = page.measures.some((each) => each.key === key);
-  const values = !there ? null : run === "a" ? knownValues(key, cell) : valuesInB(key, cell);
+  const values = !there ? null : run === "a" ? knownValues(key, cell) : valuesOfB(key, cell);
   return mapOf(row, cell, run)?.mass ?? values?.(row);
 }

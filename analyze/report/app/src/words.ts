@@ -1,5 +1,5 @@
 // Texts of the page, in its language, and numbers as it writes them.
-import { categories, headOf, layerOf, page } from "./data";
+import { type Run, categories, headOf, layerOf, page } from "./data";
 
 export const words = page.words;
 
@@ -22,5 +22,12 @@ export function digits(value: number | null | undefined, places: number): string
 }
 
 export const headName = (cell: number) => filled("head_name", { layer: layerOf(cell), head: headOf(cell) });
-export const shortName = (cell: number) => `L${layerOf(cell)}H${headOf(cell)}`;
+
+// A head of either run
+export function shortName(cell: number, run: Run = "a"): string {
+  if (run === "a") return `L${layerOf(cell)}H${headOf(cell)}`;
+  const { layers, heads } = page.second!;
+  return `L${layers[Math.floor(cell / heads)]}H${cell % heads}`;
+}
+
 export const categoryName = (category: number) => (category ? categories[category - 1] : words.all);

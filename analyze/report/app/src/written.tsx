@@ -6,7 +6,7 @@ import { type State, go } from "./state";
 import {
   endOfScale, hasMasses, hasStepMaps, massAt, numberOfHeads, numberOfTexts, shadeOf, textsOf, tokensOf,
 } from "./texts";
-import { sameShape } from "./values";
+import { shownCell } from "./values";
 import { clipped, digits, filled, shortName, words } from "./words";
 
 const KEYS: Record<string, (place: number, last: number) => number> = {
@@ -32,7 +32,10 @@ const atStep = (step: number, run: Run): Partial<State> => (run === "a" ? { step
 const idOf = (name: string, run: Run) => (run === "a" ? name : `${name}-b`);
 
 // The head whose mass tokens show; null: the mean over all heads
-const shownHead = ({ tokens, cell }: State, run: Run) => (tokens === "head" && hasMasses(cell, run) ? cell : null);
+function shownHead(state: State, run: Run): number | null {
+  const cell = shownCell(state, run);
+  return state.tokens === "head" && hasMasses(cell, run) ? cell : null;
+}
 
 // A token as it is named
 function nameOfToken(row: number, step: number, run: Run): string {
@@ -63,12 +66,12 @@ export function Written({ state, run }: Of) {
 }
 
 function Tokens({ pieces, state, run }: Of & { pieces: string[] }) {
-  const { sample: row, cell } = state;
+  const row = state.sample;
   const step = stepOf(state, run);
   const place = useRef<HTMLDivElement>(null);
   const { every, cells } = textsOf(run)!;
   const head = shownHead(state, run);
-  const end = endOfScale(head, state.tokenScale === "all");
+  const end = endOfScale((each) => shownHead(state, each), state.tokenScale === "all");
   const press = (event: KeyboardEvent) => {
     const move = KEYS[event.key];
     const at = [...place.current!.children].indexOf((event.target as Element).closest("button")!);
@@ -83,14 +86,8 @@ function Tokens({ pieces, state, run }: Of & { pieces: string[] }) {
     <>
       {state.tokens === "head" && head === null && (
         <p class="note" id={idOf("no-masses", run)}>
-          {run === "b" && !sameShape() ? (
-            filled("mean_of_b", { number: numberOfHeads(run) })
-          ) : (
-            <>
-              {filled("by_mean_instead", { head: shortName(cell), number: numberOfHeads(run) })}
-              <LinksToHeads cells={cells} />
-            </>
-          )}
+          {filled("by_mean_instead", { head: shortName(shownCell(state, run), run), number: numberOfHeads(run) })}
+          <LinksToHeads cells={cells} run={run} />
         </p>
       )}
       <div
@@ -220,7 +217,8 @@ function ScaleOfTokens({ end }: { end: number }) {
 
 // What is known of the chosen step: its token, the mass, and why it has no map
 export function OfStep({ state, run }: Of) {
-  const { sample: row, cell } = state;
+  const row = state.sample;
+  const cell = shownCell(state, run);
   const step = stepOf(state, run);
   const head = shownHead(state, run);
   const mass = massAt(row, step, head, run);
@@ -234,7 +232,7 @@ export function OfStep({ state, run }: Of) {
         </button>
       </p>
       <p class="small">
-        {filled(said, { head: shortName(cell), number: numberOfHeads(run), step, value: digits(mass, 3) })}
+        {filled(said, { head: shortName(cell, run), number: numberOfHeads(run), step, value: digits(mass, 3) })}
         {words.stop}
       </p>
       {!Number.isNaN(mass) && <WhyNoMap row={row} cell={cell} run={run} />}
@@ -245,7 +243,6 @@ export function OfStep({ state, run }: Of) {
 // Why a head has no map at the steps of a sample; nothing where it has them
 function WhyNoMap({ row, cell, run }: { row: number; cell: number; run: Run }) {
   const { mapped, mapped_there, mapped_rows } = textsOf(run)!;
-  if (run === "b" && !sameShape()) return null; // it is said above
   if (!mapped_there) {
     return (
       <p class="small" id={idOf("no-step-maps", run)}>
@@ -259,8 +256,8 @@ function WhyNoMap({ row, cell, run }: { row: number; cell: number; run: Run }) {
   if (mapped.includes(cell)) return null;
   return (
     <p class="small">
-      {filled("step_map_of_others", { head: shortName(cell) })}
-      <LinksToHeads cells={mapped} />
+      {filled("step_map_of_others", { head: shortName(cell, run) })}
+      <LinksToHeads cells={mapped} run={run} />
     </p>
   );
 }
