@@ -23,7 +23,11 @@ def tiny(monkeypatch):
 
 
 def test_every_row_is_measured(tiny, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(bench, "memory_of", lambda *_, **__: 100.0)
+    def short_of_memory(self):
+        raise torch.OutOfMemoryError("too large")
+
+    monkeypatch.setattr(bench, "memory_of", lambda _, variant, **__: None if variant == "usual" else 100.0)
+    monkeypatch.setattr(Variants, "usual", short_of_memory)
     argv = ["--device=cpu", "--rounds=2", "--end-to-end-rounds=1", "--images=3", "--batch-size=2", "--profile"]
     monkeypatch.setattr("sys.argv", ["bench", *argv, f"--json={tmp_path / 'bench.json'}"])
     bench.main()
@@ -31,7 +35,7 @@ def test_every_row_is_measured(tiny, tmp_path, monkeypatch, capsys):
     variants = ["observed / plain", "usual / plain"]
     memory = [f"{variant}, peak memory" for variant in variants]
     assert [row["what"] for row in rows] == [
-        *variants,
+        variants[0],
         "contributions / plain",
         "profile / plain",
         "maps / plain",
@@ -41,10 +45,13 @@ def test_every_row_is_measured(tiny, tmp_path, monkeypatch, capsys):
         "separate / packed",
         "five runs / five wordings",
         "extract / bare loop",
+        "host",
+        variants[1],
         *variants,
         *memory,
     ]
     assert [row["tokens"] for row in rows if "tokens" in row] == [85, 85, 133, 133]
+    assert [row["value"] for row in rows if row["what"].startswith("usual")] == ["no memory"] * 3
     out = capsys.readouterr().out
     assert all(f"| {row['what']} | {row['value']} |" in out for row in rows)
     assert "6 samples, batch 2" in out

@@ -12,6 +12,7 @@ runs        five wordings of the two questions, packed by two, as five runs woul
 wordings    all of them after one prefix, observed
 bare        a loop of packed passes over prepared tensors, not observed
 extract     all of the extract stage: images read and preprocessed, prompts tokenised, rows written
+host        the same with passes that are there already: what the host does while a device computes
 """
 
 import contextlib
@@ -301,15 +302,22 @@ class EndToEnd:
             workers=self.workers,
         )
         self.prepared: list[tuple[Batch, dict[str, Tensor]]] = []
+        self._found: list[tuple[Tensor, Tensor, Tensor]] = []
         forward = TransformersModel.forward
 
         def kept(
             checkpoint: TransformersModel, batch: Batch, inputs: dict[str, Tensor], **options: Any
         ) -> tuple[Tensor, Tensor, Tensor]:
             self.prepared.append((batch, inputs))
-            return forward(checkpoint, batch, inputs, **options)
+            self._found.append(forward(checkpoint, batch, inputs, **options))
+            return self._found[-1]
 
         with mock.patch.object(TransformersModel, "forward", kept):
+            self.extract()
+
+    def host(self) -> None:
+        """`extract` with what the passes of its first time brought."""
+        with mock.patch.object(TransformersModel, "forward", side_effect=self._found):
             self.extract()
 
     def extract(self) -> None:
