@@ -54,9 +54,11 @@ class Layout:
 
         A token sees the prefix and its own question, up to itself.
         """
-        column = np.arange(self.owner.shape[1])
-        own = (self.owner[:, rows, None] == self.owner[:, None]) | (self.owner[:, None] == SHARED)
-        return own & (column <= column[rows, None])
+        column, owner = np.arange(self.owner.shape[1]), self.owner.astype(np.int16)
+        found: np.ndarray = owner[:, rows, None] == owner[:, None]  # changed in place: it is as large as attention is
+        found |= owner[:, None] == SHARED
+        found &= column <= column[rows, None]
+        return found
 
 
 def prefix_length(prompt: Prompt) -> int:

@@ -60,7 +60,7 @@ class PromptBuilder:
     the image is tokenised on its own, and BOS is kept only at the start.
 
     Attributes:
-        encode: text -> token ids, with the special tokens that the tokenizer adds by itself.
+        encode: text -> token ids, with the special tokens that the tokenizer adds by itself; not to be changed.
         bos_token_id: stripped from the start of the text after the image; None if the tokenizer has none.
         max_tokens: most tokens for which the model has positions.
         new_tokens: most tokens that are to follow a prompt.
@@ -76,7 +76,7 @@ class PromptBuilder:
         crossing: see `Prompt`.
     """
 
-    encode: Callable[[str], list[int]]
+    encode: Callable[[str], Sequence[int]]
     bos_token_id: int | None
     max_tokens: int
     template: Template
@@ -111,9 +111,10 @@ class PromptBuilder:
             raise Unusable("question_empty", "the question has no text")
         texts, blocks, system = self._tokenize(self._ask(text, options, hint), image_ids)
         head, *others = texts
-        input_ids = [*head, *(token for pair in zip(blocks, others, strict=True) for each in pair for token in each)]
+        input_ids = [*head]
         roles = [BOS if i == 0 else SYSTEM if i in system else USER for i in range(len(head))]
         for block, following in zip(blocks, others, strict=True):
+            input_ids += [*block, *following]
             roles += self._image_roles(block, first=not roles, before=IMAGE in roles)
             roles += [QUESTION] * len(following)
         prompt = Prompt(input_ids, roles, crossing=self.crossing)
@@ -200,7 +201,7 @@ class PromptBuilder:
     def encode_around_images(self, message: str, prompt_text: PromptText) -> list[list[int]]:
         """Token ids of the prompt before, between and after images; `prompt_text` is the template's of `message`."""
         before, *others = prompt_text.text.split(IMAGE_PLACEHOLDER)
-        return [self.encode(before), *(self._without_bos(self.encode(each)) for each in others)]
+        return [[*self.encode(before)], *(self._without_bos(self.encode(each)) for each in others)]
 
     def _image_roles(self, block: Sequence[int], *, first: bool, before: bool) -> list[int]:
         """Roles of the tokens in an image's place: text among them is the user's before the first image token.
@@ -209,6 +210,8 @@ class PromptBuilder:
             first: whether it begins the prompt.
             before: whether there is an image token before it.
         """
+        if not self.crossing and (self.image_token_id is None or block.count(self.image_token_id) == len(block)):
+            return [IMAGE] * len(block)
         roles = []
         for position, token in enumerate(block):
             stands = self.crossing and position == 0  # for the image in the text that the model reads
@@ -277,7 +280,7 @@ class ChatPromptBuilder(PromptBuilder):
                 "though its chat template puts it in the image's place"
             )
         ends = [-1, *places, len(ids)]
-        texts = [ids[before + 1 : after] for before, after in pairwise(ends)]
+        texts = [[*ids[before + 1 : after]] for before, after in pairwise(ends)]
         return texts, blocks, self._system_tokens(texts[0], prompt_text)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from extract.prompts.chat_template import ChatTemplate
@@ -13,6 +14,8 @@ from schemas.text import listed, one_line, short
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+_RECENT = 16  # texts whose tokens are kept: what opens a prompt and its system message are the same in each
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,7 @@ class PromptFormat:
         self._try_tokenizer()
         kind: Any = ChatPromptBuilder if chat else PromptBuilder
         builder: PromptBuilder = kind(
-            encode=template.encode if isinstance(template, ChatTemplate) else self._encode,
+            encode=lru_cache(_RECENT)(template.encode if isinstance(template, ChatTemplate) else self._encode),
             bos_token_id=self.tokenizer.bos_token_id,
             max_tokens=self.max_tokens,
             template=template,
