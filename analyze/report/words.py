@@ -1,5 +1,6 @@
 """The texts of the page in one language, from `templates/words.toml`."""
 
+import re
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -10,9 +11,11 @@ from analyze.pictures.labels import target as target_of
 
 if TYPE_CHECKING:
     from analyze.report.measures import Measure
+    from schemas.jobs.settings import JobSettings
 
 _LANGUAGES = {"en": 0, "zh": 1}
 _FILE = Path(__file__).parent / "templates" / "words.toml"
+_APART = re.compile("(token|patch)(?=[\u4e00-\u9fff])")  # words of Latin letters, and what follows them without a space
 _SIGNED = "d"  # begins the names of contributions
 
 
@@ -40,7 +43,8 @@ class Words:
 
     def filled(self, name: str, /, **values: Any) -> str:
         """A text with its values."""
-        return self.texts[name].format(**values)
+        text = self.texts[name].format(**values)
+        return text if self.language == "en" else _APART.sub(r"\1 ", text)
 
     def flow(self, name: str) -> str:
         """A mass column: `A2V (last token → image)`; or a contribution: `D2V (added from image)`."""
@@ -55,9 +59,12 @@ class Words:
         """A measure: a column, or a job with what it did, `heads_edge: cut question → image`."""
         if one.job is None:
             return self.flow(one.name)
-        roles = " → ".join(self.texts[f"role {role}"] for role in (one.job.query, one.job.key) if role is not None)
-        kind = self.texts[f"kind {one.job.kind}"]
-        return f"{one.name}{self['colon']}{f'{kind} {roles}'.strip()}"
+        return f"{one.name}{self['colon']}{self.done(one.job)}"
+
+    def done(self, job: "JobSettings") -> str:
+        """What a job did: `cut question → image`."""
+        roles = " → ".join(self.texts[f"role {role}"] for role in (job.query, job.key) if role is not None)
+        return f"{self.texts[f'kind {job.kind}']} {roles}".strip()
 
     def meaning_of_flow(self, name: str) -> str:
         """What the values of a mass column are, or of a contribution."""

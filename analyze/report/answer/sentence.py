@@ -66,21 +66,26 @@ def _of_heads(heads: Heads, look: Measure | None, effect: Measure | None, words:
             values = {"number": means.heads, "measure": words.flow(look.name)}
             yield Part(_first("look", lead, means, words, names, **values), look.key)
     if effect is not None:
-        yield Part(_of_effects(effect.found.of_heads, words, names), effect.key)
+        done = "" if effect.job is None else words.done(effect.job)
+        yield Part(_of_effects(effect.found.of_heads, words, names, done), effect.key)
     if look is not None and effect is not None:
         yield Part(_of_both(look, effect, heads, words, seed))
 
 
-def _of_effects(means: HeadMeans, words: Words, names: list[str]) -> str:
-    """The head without which the lead falls most, or where that may be none, rises most."""
+def _of_effects(means: HeadMeans, words: Words, names: list[str], done: str) -> str:
+    """The head without which the lead falls most, or where that may be none, rises most.
+
+    Args:
+        done: how heads are knocked out, in words.
+    """
     highest, lowest = means.lead(), means.lead(lowest=True)
     if highest is None or lowest is None:
         return words["answer_effect_unknown"]
     if means.told[highest.first] == ABOVE:
-        return _first("effect", highest, means, words, names, change=words["answer_falls"])
+        return _first("effect", highest, means, words, names, done=done, change=words["answer_falls"])
     if means.told[lowest.first] == BELOW:
-        return _first("effect", lowest, means, words, names, change=words["answer_rises"])
-    return _first("none", highest, means, words, names)
+        return _first("effect", lowest, means, words, names, done=done, change=words["answer_rises"])
+    return _first("none", highest, means, words, names, done=done)
 
 
 def _first(kind: str, lead: Lead, means: HeadMeans, words: Words, names: list[str], **values: object) -> str:
@@ -89,7 +94,7 @@ def _first(kind: str, lead: Lead, means: HeadMeans, words: Words, names: list[st
     value = abs(means.mean[cell]) if kind == "effect" else means.mean[cell]
     known = {"head": names[cell], "value": _number(value), "span": _span(means, cell, words)}
     if kind == "none":
-        return words.filled("answer_effect_none", **known)
+        return words.filled("answer_effect_none", **known, **values)
     if lead.told:
         return words.filled(f"answer_{kind}_apart", **known, **values)
     rivals = names[lead.second]

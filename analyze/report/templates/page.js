@@ -1,4 +1,4 @@
-// Made by `make page` of analyze/report/app, with Preact (MIT): 0ea2e635f4e244a84e2024e894bbe63bc69ed017356746ed0d67f838ef8ea26a
+// Made by `make page` of analyze/report/app, with Preact (MIT): d2b9d7cf9773d21698c5476de25bc5d3044fc2ff630d1b27745a323c86699d84
 "use strict";
 (() => {
   // node_modules/preact/dist/preact.mjs
@@ -409,7 +409,7 @@
   // src/words.ts
   var words = page.words;
   function filled(name, values2) {
-    return words[name].replace(/\{(\w+)\}/g, (_3, key) => String(values2[key]));
+    return words[name].replace(/\{(\w+)\}/g, (_3, key) => String(values2[key])).replace(/(token|patch)(?=[\u4e00-\u9fff])/g, "$1 ");
   }
   function counted(name, number) {
     return filled(number === 1 && `${name}_one` in words ? `${name}_one` : name, { number });
@@ -1870,8 +1870,7 @@
             words.colon,
             /* @__PURE__ */ a3("span", { class: "head-name", children: shortName(state2.cell) })
           ] }),
-          /* @__PURE__ */ a3(TopSamples, { cell: state2.cell, measure }),
-          page.maps && /* @__PURE__ */ a3(WrongSamples, { cell: state2.cell })
+          /* @__PURE__ */ a3(TopSamples, { cell: state2.cell, measure })
         ] }),
         /* @__PURE__ */ a3(Chosen, { state: state2, measure })
       ] }),
@@ -2101,6 +2100,7 @@
       /* @__PURE__ */ a3("h3", { id: "head-name", "aria-live": "polite", children: headName(state2.cell) }),
       /* @__PURE__ */ a3("p", { class: "definition", id: "measure-name", children: measure.label }),
       /* @__PURE__ */ a3(Numbers, { state: state2, measure }),
+      page.maps && /* @__PURE__ */ a3(WrongSamples, { cell: state2.cell }),
       /* @__PURE__ */ a3("h4", { children: overAll(words.histogram, state2.category) }),
       /* @__PURE__ */ a3("p", { class: "key", children: [
         /* @__PURE__ */ a3("span", { class: "swatch own" }),

@@ -59,7 +59,8 @@ def test_the_sentence_names_the_heads_that_look_and_matter_most(world):
     text = said(world)
     assert text.startswith(f"Of 12 heads, {best_of(means)} looks at the image most")
     assert f"Q2V (question → image) {means.max():.2f} (" in text
-    assert f"{best_of(WORLD.heads)} matters most, significantly more than any other head: without it" in text
+    assert f"{best_of(WORLD.heads)} matters most, significantly more than any other head: if it is knocked out" in text
+    assert "knocked out (cut question → image), the lead of the right answer falls by" in text
     assert "heads that look more also matter more" in text
 
 

@@ -42,6 +42,14 @@ def test_the_definitions_are_of_what_the_first_screen_says(shown):
     assert {"Mattering", "Rank correlation", "Lead", "Margin"} <= {name.removesuffix("?").strip() for name in names}
 
 
+def test_what_is_said_of_images_and_maps_is_one_paragraph(shown):
+    """With a definition in it: a browser ends a paragraph before one."""
+    about = shown().locator(".about")
+    assert re.match(r"\d+ of \d+ images are in the page\..*A map shows", about.inner_text(), re.DOTALL)
+    about.locator(".define summary").click()
+    assert "Every second image" in about.inner_text()
+
+
 def test_it_is_said_that_maps_are_of_other_tokens_than_the_measure(shown):
     page = shown()
     assert page.locator("#whose").count() == 0  # A2V, and maps of the last token

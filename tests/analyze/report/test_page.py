@@ -303,6 +303,7 @@ def test_the_page_in_chinese_has_no_english(pairs):
         plain = NAMES.sub("", html.unescape(text).replace(HOSTILE, ""))
         assert not re.search("[A-Za-z]{2}", plain), text
         assert not re.search(r"[\u4e00-\u9fff] ?[,:;()]|[,:;()] ?[\u4e00-\u9fff]", plain), text
+        assert not re.search(r"(token|patch)[\u4e00-\u9fff]", text), text
 
 
 def test_no_hyphen_stands_for_a_minus(pairs):

@@ -57,7 +57,6 @@ export function Heads({ state }: { state: State }) {
             <span class="head-name">{shortName(state.cell)}</span>
           </h3>
           <TopSamples cell={state.cell} measure={measure} />
-          {page.maps && <WrongSamples cell={state.cell} />}
         </div>
         <Chosen state={state} measure={measure} />
       </div>
@@ -365,6 +364,7 @@ function Chosen({ state, measure }: { state: State; measure: Measure }) {
         {measure.label}
       </p>
       <Numbers state={state} measure={measure} />
+      {page.maps && <WrongSamples cell={state.cell} />}
       <h4>{overAll(words.histogram, state.category)}</h4>
       <p class="key">
         <span class="swatch own" />

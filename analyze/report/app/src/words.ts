@@ -4,7 +4,8 @@ import { type Run, categories, headOf, layerOf, page } from "./data";
 export const words = page.words;
 
 export function filled(name: string, values: Record<string, string | number>): string {
-  return words[name].replace(/\{(\w+)\}/g, (_, key: string) => String(values[key]));
+  const text = words[name].replace(/\{(\w+)\}/g, (_, key: string) => String(values[key]));
+  return text.replace(/(token|patch)(?=[\u4e00-\u9fff])/g, "$1 "); // in Chinese, words of Latin letters stand apart
 }
 
 // A text about a number of things; of one of them it may be another one
