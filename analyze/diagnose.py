@@ -23,6 +23,8 @@ from analyze.tables.values import answered, head_columns, observed_samples, valu
 from schemas.jobs.head_sets import head_name
 from schemas.tasks import MME, OPTION_LETTERS, Task
 from schemas.text import counted, listed
+from schemas.workers.beside import beside
+from schemas.workers.work import HERE, Workers
 
 NO_DIFFICULTY = "none"
 _SIGNIFICANT = 0.05
@@ -196,21 +198,28 @@ class Diagnosis:
 
 
 def diagnose(
-    heads: Heads, flows: Sequence[str], scope: TextScope, *, resamples: int = RESAMPLES, seed: int = SEED
+    heads: Heads,
+    flows: Sequence[str],
+    scope: TextScope,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+    workers: Workers = HERE,
 ) -> Diagnosis:
     """Diagnose a run from its samples with a right answer that is an option.
 
-    Memory is that of `values_by_flow`, and 8 bytes for each value of one flow.
+    Memory is that of `values_by_flow`, and 8 bytes for each value of one flow of the pairs.
 
     Args:
         flows: of the contrasts; those of image tokens are the same for both questions on an image, and tell nothing.
+        workers: they read the run; statistics are computed here.
 
     Raises:
         HeadflowError: the run cannot be read.
         ValueError: no observed sample has such an answer.
     """
     samples = observed_samples(heads)
-    known = samples["expected"].notna().to_numpy()
+    rows = np.flatnonzero(samples["expected"].notna())
     samples, written = answered(samples).reset_index(drop=True), "said" in samples
     if samples.empty:
         raise ValueError(f"no observed sample has a right answer that is {heads.task.either}")
@@ -222,35 +231,39 @@ def diagnose(
         samples = with_texts_of_options(samples).assign(sure=np.nan if written else sureness(samples))
         positions = Positions.of(samples, bootstrap)
     why, contrasts, spread, reliability = {}, [NO_CONTRASTS], {}, {}
-    for flow, read in values_by_flow(heads, flows, scope):
-        values = read[known].astype(np.float64)
-        spread[flow] = values.mean(axis=(1, 2))
-        if not heads.task.opposite:
-            continue
-        differences = (values[apart["first"]] - values[apart["second"]]).reshape(len(apart), values[0].size)
-        state, category = apart["state"].to_numpy(), clusters.category[apart["image"].to_numpy()]
-        found = polarity_free_contrast(differences, state, category)
-        if found.why:
-            why[flow] = found.why
-            continue
-        reliability[flow] = contrast_reliability(differences, state, category, seed=seed)
-        columns = {
-            "flow": flow,
-            **head_columns(heads.run.manifest),
-            "contrast": found.statistic,
-            "expected": found.expected,
-        }
-        contrasts.append(pd.DataFrame(columns | {"p": found.p}))
+    sides = [rows[apart[side]] for side in ("first", "second")]
+    with beside(lambda: (_states(samples, pairs, bootstrap, heads.task), _difficulty(samples, bootstrap))) as answers:
+        for flow, values in values_by_flow(heads, flows, scope, workers):
+            spread[flow] = values.mean(axis=(1, 2), dtype=np.float64)[rows]
+            if not heads.task.opposite:
+                continue
+            one, other = (values.reshape(len(values), -1)[side] for side in sides)
+            del values
+            differences = np.subtract(one, other, dtype=np.float64)
+            state, category = apart["state"].to_numpy(), clusters.category[apart["image"].to_numpy()]
+            found = polarity_free_contrast(differences, state, category)
+            if found.why:
+                why[flow] = found.why
+                continue
+            reliability[flow] = contrast_reliability(differences, state, category, seed=seed)
+            columns = {
+                "flow": flow,
+                **head_columns(heads.run.manifest),
+                "contrast": found.statistic,
+                "expected": found.expected,
+            }
+            contrasts.append(pd.DataFrame(columns | {"p": found.p}))
+        states, difficulty = answers()
     heads_of_flows = pd.concat(contrasts[1:] or contrasts, ignore_index=True)
     return Diagnosis(
-        states=_states(samples, pairs, bootstrap, heads.task),
-        difficulty=_difficulty(samples, bootstrap),
+        states=states,
+        difficulty=difficulty,
         calibration=None if written else _calibrated(samples, heads.task),
         contrasts=heads_of_flows.assign(adjusted_p=false_discovery_rate(heads_of_flows["p"].to_numpy(np.float64))),
         reliability=reliability,
         why=why,
         worst=worst_samples(samples, pd.DataFrame(spread)),
-        left_out=int((~known).sum()),
+        left_out=int(heads.observed.sum()) - len(rows),
         not_scored=not_scored(heads.samples, heads.task),
         task=heads.task,
         written=written,

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from analyze.compare.answers import cannot_tell
-from analyze.compare.heads import compare_heads, floor
+from analyze.compare.heads import floor, tested_heads
 from analyze.diagnose import about_not_scored, not_scored, pairs_of_questions
 from analyze.scores.accuracy import category_scores, total_scores
 from analyze.scores.answers import NO_LEAN, AnswerSums, accuracy_of, bias_of
@@ -28,6 +28,8 @@ from schemas.errors import HeadflowError
 from schemas.jobs.head_sets import head_name
 from schemas.tasks import Task
 from schemas.text import counted, listed
+from schemas.workers.beside import beside
+from schemas.workers.work import HERE, Workers
 
 _SIGNIFICANT = 0.05
 _NAMED = 3  # heads named in the verdict
@@ -169,16 +171,18 @@ def compare_prompts(
     baseline: str | None = None,
     resamples: int = RESAMPLES,
     seed: int = SEED,
+    workers: Workers = HERE,
 ) -> PromptComparison:
     """Compare the wordings of a run.
 
-    Memory is that of `values_by_flow`, and of the means by image of a flow in two wordings.
+    Memory is that of `values_by_flow`, and of the means by image of a flow in all wordings.
 
     Args:
         heads: of all wordings.
         flows: columns of `heads`. q2* are means over question tokens, which differ between wordings; a2* are of the
             last token.
         baseline: the wording that heads are compared with; None: the first.
+        workers: they read the run; statistics are computed here.
 
     Raises:
         HeadflowError: the run has no two wordings, or not this one, or no question that was observed in all of them;
@@ -200,36 +204,45 @@ def compare_prompts(
     asked = {name: samples.iloc[each[known]].reset_index(drop=True) for name, each in rows.items()}
     bootstrap = Bootstrap(Clusters.of(asked[baseline]), resamples, seed) if known.any() else None
     least, scope, shifts = floor(heads, heads), heads.scope(text_scope), []
-    for flow, values in values_by_flow(heads, flows, scope):
-        for name in names:
-            if name != baseline:
-                found = compare_heads(
+    others = [name for name in names if name != baseline]
+    with beside(partial(_answers, asked, bootstrap, heads.task)) as answers:
+        for flow, values in values_by_flow(heads, flows, scope, workers):
+            means = {name: clusters.means(values[own].reshape(len(own), -1)) for name, own in rows.items()}
+            del values
+            for name in others:
+                found = tested_heads(
                     flow,
-                    values[rows[baseline]],
-                    values[rows[name]],
-                    clusters,
+                    means[baseline],
+                    means[name],
                     heads.run.manifest,
                     floor=least,
                     seed=seed,
-                    tests=len(flows) * (len(names) - 1),
-                ).table
+                    tests=len(flows) * len(others),
+                )
                 shifts.append(found.rename(columns={"a": "baseline", "b": "value"}).assign(wording=name)[_HEADS])
-    return PromptComparison(
-        names=names,
-        baseline=baseline,
-        questions=len(first),
-        images=clusters.different(),
-        units=(clusters.images, clusters.units[1]),
-        left_out=left_out,
-        not_scored=not_scored(first, heads.task),
-        whole=_corrected(_each(partial(_whole, task=heads.task), asked, bootstrap), asked, bootstrap),
-        categories=_each(partial(_categories, task=heads.task), asked, bootstrap),
-        best=_best(asked, bootstrap) if bootstrap else pd.DataFrame(),
-        pairs=_pairs(asked, bootstrap) if bootstrap else pd.DataFrame(columns=PAIRS),
-        heads=pd.concat(shifts, ignore_index=True) if shifts else pd.DataFrame(columns=_HEADS),
-        floor=least,
-        task=heads.task,
-    )
+        return PromptComparison(
+            names=names,
+            baseline=baseline,
+            questions=len(first),
+            images=clusters.different(),
+            units=(clusters.images, clusters.units[1]),
+            left_out=left_out,
+            not_scored=not_scored(first, heads.task),
+            heads=pd.concat(shifts, ignore_index=True) if shifts else pd.DataFrame(columns=_HEADS),
+            floor=least,
+            task=heads.task,
+            **answers(),
+        )
+
+
+def _answers(asked: dict[str, pd.DataFrame], bootstrap: Bootstrap | None, task: Task) -> dict[str, pd.DataFrame]:
+    """The tables of `PromptComparison` that say how questions are answered."""
+    return {
+        "whole": _corrected(_each(partial(_whole, task=task), asked, bootstrap), asked, bootstrap),
+        "categories": _each(partial(_categories, task=task), asked, bootstrap),
+        "best": _best(asked, bootstrap) if bootstrap else pd.DataFrame(),
+        "pairs": _pairs(asked, bootstrap) if bootstrap else pd.DataFrame(columns=PAIRS),
+    }
 
 
 def _common(samples: pd.DataFrame, names: Sequence[str]) -> tuple[dict[str, np.ndarray], int]:

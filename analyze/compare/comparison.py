@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import combinations, product
 
 import numpy as np
@@ -13,7 +14,7 @@ from analyze.compare.pairing import Pairs, differing_settings, pair_samples
 from analyze.compare.sentences import Sentence
 from analyze.compare.verdict import answers_in_words, heads_in_words, masses_in_words
 from analyze.statistics.bootstrap import RESAMPLES, SEED
-from analyze.statistics.clusters import Array, Clusters, ImageSums
+from analyze.statistics.clusters import Array, Clusters, Codes, ImageSums
 from analyze.statistics.intervals import mean_interval
 from analyze.tables.bins import FINE
 from analyze.tables.frames import Heads
@@ -22,6 +23,7 @@ from analyze.tables.tallies import tally
 from analyze.tables.text_scope import TextScope
 from analyze.tables.values import Values, observed_rows, read_together, sample_values
 from schemas.manifest import Manifest
+from schemas.workers.beside import beside
 from schemas.workers.work import HERE, Workers
 
 _BINS = 50  # of a distribution
@@ -58,7 +60,7 @@ def paired_values(
     Args:
         kept: of either run, its values by flow, where they were read before.
     """
-    rows = [observed_rows(heads)[pairs.table[side].to_numpy()] for heads, side in zip(runs, ("a", "b"), strict=True)]
+    rows = [_rows(heads, pairs.table[side].to_numpy()) for heads, side in zip(runs, ("a", "b"), strict=True)]
     if kept is not None:
         for flow in flows:
             yield flow, [each[flow].read()[own] for each, own in zip(kept, rows, strict=True)]
@@ -69,6 +71,16 @@ def paired_values(
             yield flow, [values.pop(flow)[own] for values, own in zip(read, rows, strict=True)]
 
 
+def _rows(heads: Heads, positions: Codes) -> slice | Codes:
+    """The rows of some samples among those that were observed; a slice, which copies nothing, if they are all of them.
+
+    Args:
+        positions: in `samples`.
+    """
+    rows = observed_rows(heads)[positions]
+    return slice(None) if np.array_equal(rows, np.arange(int(heads.observed.sum()))) else rows
+
+
 def compare_masses(flow: str, a: Values, b: Values, clusters: Clusters, models: Sequence[Manifest]) -> Masses:
     """Compare one flow of two runs.
 
@@ -77,7 +89,8 @@ def compare_masses(flow: str, a: Values, b: Values, clusters: Clusters, models: 
         models: of both runs; layers in which a flow is fixed do not count.
     """
     there = [~np.array(model.fixed(flow)) for model in models]
-    runs = {name: values[:, own] for (name, values), own in zip({"a": a, "b": b}.items(), there, strict=True)}
+    named = zip({"a": a, "b": b}.items(), there, strict=True)
+    runs = {name: values if own.all() else values[:, own] for (name, values), own in named}
     of_samples = {name: values.mean(axis=(1, 2), dtype=np.float64) for name, values in runs.items()}
     low, high = _interval(clusters, of_samples["b"] - of_samples["a"])
     means = {name: float(values.mean()) for name, values in of_samples.items()}
@@ -203,26 +216,23 @@ def compare(
         HeadflowError: no sample is in both, or a run cannot be read.
     """
     pairs = pair_samples(a, b)
-    answers = compare_answers(a, b, pairs, resamples=resamples, seed=seed)
     clusters = pairs.clusters(a.samples).once()
-    found = Comparison(
-        pairs,
-        differing_settings(a, b),
-        answers,
-        obstacle=obstacle(a, b, related=related),
-        floor=floor(a, b),
-        units=clusters.units[1],
-    )
     scopes = [each.scope(text_scope) for each in (a, b)]
-    for flow, (one, other) in paired_values((a, b), flows, scopes, pairs, workers, kept):
-        found.masses.append(compare_masses(flow, one, other, clusters, [a.run.manifest, b.run.manifest]))
-        if found.obstacle is None:
-            found.heads.append(
-                compare_heads(
-                    flow, one, other, clusters, a.run.manifest, floor=found.floor, seed=seed, tests=len(flows)
-                )
-            )
-    return found
+    masses, heads = list[Masses](), list[HeadDifferences]()
+    why, least = obstacle(a, b, related=related), floor(a, b)
+    with beside(partial(compare_answers, a, b, pairs, resamples=resamples, seed=seed)) as answers:
+        for flow, (one, other) in paired_values((a, b), flows, scopes, pairs, workers, kept):
+            masses.append(compare_masses(flow, one, other, clusters, [a.run.manifest, b.run.manifest]))
+            if why is None:
+                first = clusters.means(one.reshape(len(one), -1))
+                del one
+                second = clusters.means(other.reshape(len(other), -1))
+                del other
+                model, tests = a.run.manifest, len(flows)
+                heads.append(compare_heads(flow, first, second, clusters, model, floor=least, seed=seed, tests=tests))
+        return Comparison(
+            pairs, differing_settings(a, b), answers(), masses, heads, why, floor=least, units=clusters.units[1]
+        )
 
 
 def distances(

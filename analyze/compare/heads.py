@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analyze.compare.sentences import Sentence, of_units
-from analyze.statistics.clusters import Clusters
+from analyze.statistics.clusters import Array, Clusters
 from analyze.statistics.multiplicity import FLOOR, Tested, fewest_images, sign_flip_maximum
 from analyze.statistics.reliability import FEWEST, disattenuated, samples_needed, spearman_brown, split_half
 from analyze.tables.frames import Heads
-from analyze.tables.values import Values, head_columns
+from analyze.tables.values import head_columns
 from schemas.jobs.head_sets import ModelShape
 from schemas.manifest import Manifest
 from schemas.text import listed
@@ -79,29 +79,34 @@ def floor(a: Heads, b: Heads) -> float:
 
 
 def compare_heads(
-    flow: str, a: Values, b: Values, clusters: Clusters, model: ModelShape, *, floor: float, seed: int, tests: int = 1
+    flow: str, a: Array, b: Array, clusters: Clusters, model: ModelShape, *, floor: float, seed: int, tests: int = 1
 ) -> HeadDifferences:
     """Compare one flow head by head.
 
     Args:
-        a, b: of the same samples, [samples, layers, heads].
+        a, b: means over the samples of each image, [images, heads].
         model: of both runs.
         floor: differences that do not exceed it are never significant.
         tests: how many such comparisons are made, of flows or of wordings; p is corrected for them by Bonferroni.
     """
-    one, other = (clusters.means(each.reshape(len(each), -1)) for each in (a, b))
-    tested: Tested = sign_flip_maximum(other - one, seed=seed, floor=floor, tests=tests)
-    columns = {"flow": flow, **head_columns(model), "a": one.mean(axis=0), "b": other.mean(axis=0)}
-    columns |= {"difference": tested.mean, "p": tested.p, "significant": tested.significant}
-    correlation = disattenuated(one, other, clusters.category, seed=seed)
-    half = split_half(other - one, clusters.category, seed=seed)
+    correlation = disattenuated(a, b, clusters.category, seed=seed)
+    half = split_half(b - a, clusters.category, seed=seed)
     return HeadDifferences(
-        pd.DataFrame(columns),
+        tested_heads(flow, a, b, model, floor=floor, seed=seed, tests=tests),
         _few(clusters, FEWEST) or Sentence("no_order") if correlation is None else correlation,
         None if half is None else spearman_brown(half),
         None if half is None else samples_needed(half, clusters.images // 2, WANTED),
         _few(clusters, fewest_images(tests)),
     )
+
+
+def tested_heads(
+    flow: str, a: Array, b: Array, model: ModelShape, *, floor: float, seed: int, tests: int
+) -> pd.DataFrame:
+    """The table of `HeadDifferences`; arguments as for `compare_heads`."""
+    tested: Tested = sign_flip_maximum(b - a, seed=seed, floor=floor, tests=tests)
+    columns = {"flow": flow, **head_columns(model), "a": a.mean(axis=0), "b": b.mean(axis=0)}
+    return pd.DataFrame(columns | {"difference": tested.mean, "p": tested.p, "significant": tested.significant})
 
 
 def _few(clusters: Clusters, least: int) -> Sentence | None:

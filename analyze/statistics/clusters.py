@@ -139,7 +139,8 @@ def sums_of_each(codes: Codes, values: npt.NDArray[np.generic]) -> Array:
     found: Array = values[order[starts]].astype(np.float64)
     for place in range(1, int(counts.max(initial=0))):
         more = more[counts[more] > place]
-        found[more] += values[order[starts[more] + place]]
+        own = ... if len(more) == len(counts) else more  # all of them, without a copy
+        found[own] += values[order[starts[more] + place]]
     return found
 
 
@@ -283,7 +284,8 @@ class Clusters:
     def means(self, values: npt.NDArray[np.number]) -> Array:
         """Means over the samples of each image; arguments and result as for `sums`."""
         sums = self.sums(values)
-        return sums / self.counts.reshape(-1, *[1] * (sums.ndim - 1))
+        sums /= self.counts.reshape(-1, *[1] * (sums.ndim - 1))
+        return sums
 
 
 @dataclass(frozen=True)

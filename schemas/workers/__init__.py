@@ -4,4 +4,5 @@ work        what a task is, and doing it in this process
 opening     the workers that a user asks for
 processes   workers on this machine
 cluster     workers on a Ray cluster
+beside      a thread for what is computed while rows are read
 """

@@ -33,6 +33,7 @@ COMMANDS = {
     "plots": ["--dpi", "20", "--layers", "1", "--categories", "OCR", "--bins", "0.013", "--range", "0.1", "0.36"],
     "compare": ["--dpi", "20", "--related", "--resamples", "100"],
     "compare three": ["--metrics", "t2v"],
+    "diagnose": ["--dpi", "20", "--resamples", "100"],
     "validate": [],
 }
 
@@ -154,10 +155,12 @@ def test_ray_without_an_address_is_started(runs, monkeypatch):
 def test_one_of_several_wordings(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(writer, "ROWS_PER_PART", 5 * 12)  # parts begin at any wording
     run = in_turn(tmp_path / "run", prompts=("short", "long"))
-    words = ["summary", run, "--prompt", "long"]
-    expected = outcome(words, tmp_path / "one", capsys)
-    assert expected[0] == 0
-    assert outcome([*words, "--workers", 2], tmp_path / "several", capsys) == expected
+    monkeypatch.setattr(FigureFiles, "save", write_empty)
+    for name, more in {"summary": ["--prompt", "long"], "prompts": ["--resamples", 100]}.items():
+        words = [name, run, *more]
+        expected = outcome(words, tmp_path / name / "one", capsys)
+        assert expected[0] == 0
+        assert outcome([*words, "--workers", 2], tmp_path / name / "several", capsys) == expected
 
 
 DAMAGES = {

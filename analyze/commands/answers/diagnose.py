@@ -13,6 +13,7 @@ from analyze.commands.shared_settings import (
     PromptSettings,
     ResampleSettings,
     RunSettings,
+    WorkerSettings,
 )
 from analyze.opening import opened, output_folder, with_flows
 from analyze.results import Result, Shown
@@ -30,7 +31,7 @@ _SHOWN = 10  # heads and samples on the terminal
 
 
 @dataclass(frozen=True)
-class DiagnoseSettings(ResampleSettings, PictureSettings, FlowSettings, PromptSettings, RunSettings):
+class DiagnoseSettings(ResampleSettings, PictureSettings, FlowSettings, WorkerSettings, PromptSettings, RunSettings):
     """Settings of `diagnose`."""
 
     _: KW_ONLY
@@ -57,20 +58,21 @@ def diagnose_run(settings: DiagnoseSettings) -> Result:
     from analyze.diagnose import diagnose
     from analyze.image.failures import find_failures
 
-    heads = opened(settings.run, settings.prompt)
-    heads, flows = with_flows(heads, settings.metrics, settings.step)
-    pairs = None
-    if settings.without is not None:
-        pairs = opened_pair(
-            settings.run, settings.without, settings.prompt, resamples=settings.resamples, seed=settings.seed
-        )
-    failures = find_failures(pairs) if pairs else None
-    folder = output_folder(settings.output_dir, heads, "diagnosis")
-    scope = heads.scope(settings.text_scope)
-    try:
-        found = diagnose(heads, flows, scope, resamples=settings.resamples, seed=settings.seed)
-    except ValueError as error:
-        raise HeadflowError(f"{settings.run}: {error}") from None
+    with settings.open_workers() as workers:
+        heads = opened(settings.run, settings.prompt, workers=workers)
+        heads, flows = with_flows(heads, settings.metrics, settings.step)
+        pairs = None
+        if settings.without is not None:
+            pairs = opened_pair(
+                settings.run, settings.without, settings.prompt, resamples=settings.resamples, seed=settings.seed
+            )
+        failures = find_failures(pairs) if pairs else None
+        folder = output_folder(settings.output_dir, heads, "diagnosis")
+        scope = heads.scope(settings.text_scope)
+        try:
+            found = diagnose(heads, flows, scope, resamples=settings.resamples, seed=settings.seed, workers=workers)
+        except ValueError as error:
+            raise HeadflowError(f"{settings.run}: {error}") from None
     tables = {"states.csv": found.states, "worst.csv": found.worst}
     if found.positions is None:
         tables["contrasts.csv"] = found.contrasts

@@ -5,7 +5,14 @@ from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
-from analyze.commands.shared_settings import Flows, FlowSettings, PictureSettings, ResampleSettings, RunSettings
+from analyze.commands.shared_settings import (
+    Flows,
+    FlowSettings,
+    PictureSettings,
+    ResampleSettings,
+    RunSettings,
+    WorkerSettings,
+)
 from analyze.opening import opened, output_folder, with_flows
 from analyze.results import Result, Shown
 from schemas.text import counted
@@ -17,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class PromptsSettings(ResampleSettings, PictureSettings, FlowSettings, RunSettings):
+class PromptsSettings(ResampleSettings, PictureSettings, FlowSettings, WorkerSettings, RunSettings):
     """Settings of `prompts`."""
 
     _: KW_ONLY
@@ -30,13 +37,14 @@ def compare_wordings(settings: PromptsSettings) -> Result:
     from analyze.scores.accuracy import about_lead
     from analyze.wordings import compare_prompts
 
-    heads = opened(settings.run, mixed=True)
-    heads, flows = with_flows(heads, settings.metrics, settings.step)
-    folder = output_folder(settings.output_dir, heads, "prompts")
-    found = compare_prompts(
-        heads, flows, text_scope=settings.text_scope, baseline=settings.baseline, resamples=settings.resamples,
-        seed=settings.seed,
-    )  # fmt: skip
+    with settings.open_workers() as workers:
+        heads = opened(settings.run, mixed=True, workers=workers)
+        heads, flows = with_flows(heads, settings.metrics, settings.step)
+        folder = output_folder(settings.output_dir, heads, "prompts")
+        found = compare_prompts(
+            heads, flows, text_scope=settings.text_scope, baseline=settings.baseline, resamples=settings.resamples,
+            seed=settings.seed, workers=workers,
+        )  # fmt: skip
     tables = {"heads.csv": found.heads}
     if len(found.whole):
         tables |= {
