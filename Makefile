@@ -232,7 +232,7 @@ bench: $(VENV)/.all  ## measure what observing costs, on a GPU where there is on
 bench-writing: $(VENV)/.all  ## measure what observing each token that a model writes costs: [ARGS]
 	$(BIN)/python -m tests.bench.writing $(ARGS)
 
-bench-plots: $(VENV)/.all  ## measure plots at the size of MME, and ten times that: [ARGS]
+bench-plots: $(VENV)/.all  ## measure plots and summary at the size of MME, and ten times that: [ARGS]
 	$(BIN)/python -m tests.bench.plots $(ARGS)
 
 bench-page: $(VENV)/.all  ## measure the page of a run, one file and a folder, at the size of MME, and ten times that: [ARGS]

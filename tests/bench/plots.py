@@ -1,7 +1,7 @@
 """What `plots` and `summary` cost at the size of MME, and at several times that: `python -m tests.bench.plots`.
 
-Wall time is that of a whole command, imports included, and peak memory that of its largest process; "tally" is the part
-of it that reads rows.
+CPU time is that of all processes of a command, imports included, and peak memory that of its largest process, in MB of
+a million bytes; "tally" is the part of its wall time that reads rows.
 """
 
 import argparse
@@ -32,13 +32,13 @@ if __name__ == "__main__":
         found = tally(heads, ("t2v", "v2t"), heads.scope(None), spread=sys.argv[2] == "summary", workers=workers)
         print(found.rows.sum(), time.perf_counter() - start)
 """
-HEADER = ("rows", "command", "wall", "of it the tally", "peak memory")
+HEADER = ("rows", "command", "CPU", "wall", "of it the tally", "peak memory")
 
 
 def measure(run: Path, command: Sequence[str], repeats: int, workers: int = 1) -> tuple[str, ...]:
     """One row of the table; `command` is a command of `analyze` with its flags."""
     command = [*command, "--workers", str(workers)] if workers > 1 else command
-    tallying, walls, peaks = [], [], []
+    tallying, times, walls, peaks = [], [], [], []
     for _ in range(repeats):
         code = [sys.executable, "-c", TALLY, str(run), command[0], str(workers)]
         rows, seconds = subprocess.run(code, check=True, capture_output=True, text=True).stdout.split()
@@ -47,11 +47,12 @@ def measure(run: Path, command: Sequence[str], repeats: int, workers: int = 1) -
         process = subprocess.Popen([sys.executable, "-m", "analyze", command[0], str(run), *command[1:]], **QUIET)
         _, status, usage = os.wait4(process.pid, 0)
         walls.append(time.perf_counter() - start)
-        peaks.append(usage.ru_maxrss / 1024)
+        times.append(usage.ru_utime + usage.ru_stime)
+        peaks.append(usage.ru_maxrss * 1024 / 1e6)
         if status:
             raise SystemExit(f"{command[0]} failed")
-    wall, tally, peak = map(statistics.median, (walls, tallying, peaks))
-    return f"{int(rows):,}", " ".join(command), f"{wall:.1f} s", f"{tally:.2f} s", f"{peak:.0f} MB"
+    cpu, wall, tally, peak = map(statistics.median, (times, walls, tallying, peaks))
+    return f"{int(rows):,}", " ".join(command), f"{cpu:.1f} s", f"{wall:.1f} s", f"{tally:.2f} s", f"{peak:.0f} MB"
 
 
 def main() -> None:
