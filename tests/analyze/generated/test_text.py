@@ -101,9 +101,14 @@ def test_words():
     assert most_massive(ENGLISH, masses, 3) == [(1, "is"), (3, "black"), (5, "box")]  # not `ack`, no first piece
 
 
-@pytest.mark.parametrize("page", [PageSize(titles=False), PageSize(COLUMN)])
-def test_pictures_hold_their_texts(run, folder, page):
-    for name, each in pictures(run, folder).items():
+@pytest.mark.parametrize(
+    ("page", "samples"),
+    [(PageSize(titles=False), ["english", "endless"]), (PageSize(COLUMN), None)],
+    ids=["wide", "column"],
+)
+def test_pictures_hold_their_texts(run, folder, page, samples):
+    """All texts in a column, where they have least room."""
+    for name, each in pictures(run, folder, samples=samples).items():
         with style(page):
             figure = text_figure(each)
             assert [each for each in badly_placed(figure) if each != ("frame 0", "texts 0")] == [], name
