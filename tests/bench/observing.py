@@ -194,7 +194,8 @@ def compare_memory(report: Report, shape: Shape, device: torch.device, dtype: to
     for variant in ("observed", "usual"):
         mine, plain = growth[variant], growth["plain"]
         if mine is None or plain is None:
-            report.add(f"{variant} / plain, peak memory", "no memory", f"{shape.name}, batch {shape.batch}")
+            where = f"{shape.name}, batch {shape.batch}; its process ended before, as where memory runs out"
+            report.add(f"{variant} / plain, peak memory", "no value", where)
             continue
         detail = f"{shape.name}, batch {shape.batch}; plain {plain:.0f} MB, {variant} {mine:.0f} MB"
         report.add(f"{variant} / plain, peak memory", f"{mine / plain:.2f}", detail, megabytes=growth)
