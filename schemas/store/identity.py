@@ -61,9 +61,11 @@ def check_same_model(run: Run, model: str | None, weights: str | None, settings:
 
 
 def _another_run(path: Location, name: str, found: Any, asked: Any) -> HeadflowError:
+    # Words are written out: paths may differ at their ends only
+    before, now = (repr(value) if isinstance(value, str) else short(value) for value in (found, asked))
     return HeadflowError(
-        f"{path} holds another run: its {name} is {short(found)}, this command's is {short(asked)}; choose another "
-        "directory, or overwrite it",
+        f"{path} holds another run: its {name} is {before}, this command's is {now}; choose another directory, or "
+        "overwrite it",
         setting="overwrite",
     )
 
