@@ -30,8 +30,11 @@ class RecurrentStates:
         """
         layers = enumerate(checkpoint.stack.layers)
         others = [layer for number, layer in layers if number not in checkpoint.attending]
-        self._mixers: list[nn.Module] = [getattr(layer, mixer_names(layer)[0]) for layer in others]
-        self._states = DynamicCache(config=checkpoint.model.config.get_text_config()) if others else None
+        mixers = [getattr(layer, mixer_names(layer)[0]) for layer in others]
+        self._mixers: dict[nn.Module, str] = {mixer: _takes_states_as(mixer) for mixer in mixers}
+        if not mixers:
+            return
+        self._states = DynamicCache(config=checkpoint.model.config.get_text_config())
         there = batch.roles != PADDING
         columns = torch.arange(there.shape[1], device=there.device)
         lengths = there.sum(dim=1, keepdim=True)
@@ -59,9 +62,7 @@ class RecurrentStates:
     def _with_states(
         self, mixer: nn.Module, given: tuple[Any, ...], named: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        taken = signature(mixer.forward).parameters
-        cache = next(name for name in ("cache_params", "past_key_values") if name in taken)
-        return given, named | {cache: self._states, "attention_mask": None}
+        return given, named | {self._mixers[mixer]: self._states, "attention_mask": None}
 
     def _without_padding(
         self, mixer: nn.Module, given: tuple[Any, ...], named: dict[str, Any]
@@ -72,6 +73,12 @@ class RecurrentStates:
 
     def _as_they_stood(self, _: nn.Module, given: tuple[Any, ...], output: Tensor) -> Tensor:
         return _rows(output, self._back)
+
+
+def _takes_states_as(mixer: nn.Module) -> str:
+    """The argument by which a layer gets a cache."""
+    taken = signature(mixer.forward).parameters
+    return next(name for name in ("cache_params", "past_key_values") if name in taken)
 
 
 def _rows(hidden: Tensor, columns: Tensor) -> Tensor:
