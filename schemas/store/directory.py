@@ -72,11 +72,11 @@ def refuse_inside_run(path: Location) -> None:
 
 def refuse_other_files(path: Location) -> None:
     """Raise `HeadflowError` if a run is to be begun in a directory of other files; hidden ones are no matter."""
-    if not path.is_dir() or holds_run(path):
+    if not path.is_dir():
         return
-    # Folders that another process has made that begins the same run, or that hold Parquet: see `refuse_foreign_parquet`
+    # Folders that hold Parquet are looked into when the run is begun: see `refuse_foreign_parquet`
     names = sorted(file.name for file in path.glob("*") if file.name[0] != "." and file.name not in (*TABLES, CHUNKS))
-    if names:
+    if names and not holds_run(path):  # asked last: another process may have begun the same run meanwhile
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         raise HeadflowError(
             f"{path} holds {short(names[0])}{more}, and no run; choose a new or empty directory", setting="output_dir"
@@ -86,7 +86,7 @@ def refuse_other_files(path: Location) -> None:
 def refuse_foreign_parquet(path: Location) -> None:
     """Raise `HeadflowError` if there is no run, but Parquet in the folders of its tables: readers would read it too."""
     for table in TABLES:
-        if any((path / table).glob("*.parquet")):
+        if any((path / table).glob("*.parquet")) and not holds_run(path):  # as above
             raise HeadflowError(
                 f"{path} has Parquet files in {table}/, but no {MANIFEST}: it is not a run, or its manifest is gone; "
                 "choose another directory",

@@ -17,9 +17,10 @@ import pytest
 from schemas.columns import FLOW_NAMES, SAMPLES, heads_columns
 from schemas.errors import HeadflowError
 from schemas.files.writing import write_text_once, write_whole
+from schemas.store import directory
 from schemas.store import part_files as parts_module
 from schemas.store import writer as writer_module
-from schemas.store.directory import OUTPUTS, record_outputs
+from schemas.store.directory import OUTPUTS, record_outputs, refuse_foreign_parquet, refuse_other_files
 from schemas.store.run import open_run
 from schemas.validation.run import validate
 from tests.support.runs import LEDGER, PART, edit_ledger, flows, sample, start, write_run
@@ -168,6 +169,22 @@ def test_a_directory_that_is_no_run_keeps_its_files(tmp_path, overwrite):
     with pytest.raises(HeadflowError, match=r"has Parquet files in samples/, but no run\.json"):
         start(tmp_path / "other", 0, overwrite=overwrite)
     assert (tmp_path / "other" / "samples" / "mine.parquet").read_bytes() == b"mine"
+
+
+def test_a_run_that_another_process_begins_meanwhile_is_no_other_file(made_up, tmp_path, monkeypatch):
+    """Right after the first look that finds no run, the other process has written one."""
+    holds_run = directory.holds_run
+
+    def begun_meanwhile(path):
+        found = holds_run(path)
+        if not found:
+            shutil.copytree(made_up, path, dirs_exist_ok=True)
+        return found
+
+    monkeypatch.setattr(directory, "holds_run", begun_meanwhile)
+    (tmp_path / "run").mkdir()
+    refuse_other_files(tmp_path / "run")
+    refuse_foreign_parquet(made_up)
 
 
 @pytest.mark.parametrize("names", [["run.json"], ["chunks/00001.json"], ["run.json", "chunks/00001.json"]])
