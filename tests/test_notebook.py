@@ -47,7 +47,7 @@ def test_the_cookbook_and_make_plots_run_in_a_notebook(folder):
     cells = [*queries, f"{command} ARGS='--dpi 20'", "import os; print(_exit_code, os.environ['MPLBACKEND'])"]
     notebook = new_notebook(cells=[new_code_cell(cell) for cell in cells])
     nbformat.validate(notebook)
-    NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(folder)}}).execute()  # raises at an error
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}}).execute()  # raises at an error
     *answers, make, last = [cell.outputs for cell in notebook.cells]
     assert answers[0] == []
     assert [output[-1].output_type for output in answers[1:]] == ["execute_result"] * (len(queries) - 1)

@@ -214,12 +214,12 @@ def command(runs):
 def test_a_worker_that_is_killed_is_named_in_one_line(command):
     process, workers = command
     workers[0].kill()
-    error = process.communicate(timeout=60)[1]
+    error = process.communicate(timeout=120)[1]
     assert process.returncode == 2
     assert error.startswith("error: a worker process was killed by signal 9 before its task was done; if memory ran ")
     assert error.endswith("; see --workers\n")
     assert error.count("\n") == 1
-    assert psutil.wait_procs(workers, timeout=20)[1] == []
+    assert psutil.wait_procs(workers, timeout=60)[1] == []
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
@@ -227,9 +227,9 @@ def test_ctrl_c_ends_all_processes(command):
     process, workers = command
     os.killpg(process.pid, signal.SIGINT)
     workers[0].resume()
-    assert process.communicate(timeout=60)[1] == "interrupted\n"
+    assert process.communicate(timeout=120)[1] == "interrupted\n"
     assert process.returncode == 130
-    assert psutil.wait_procs(workers, timeout=20)[1] == []
+    assert psutil.wait_procs(workers, timeout=60)[1] == []
 
 
 def test_ray_that_is_not_installed_is_named(made_up, capsys, monkeypatch):

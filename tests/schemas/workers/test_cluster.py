@@ -78,6 +78,6 @@ def test_ctrl_c_ends_the_cluster():
     started = process.children(recursive=True)
     assert len(started) > 3
     os.kill(process.pid, signal.SIGINT)
-    assert process.communicate(timeout=60)[1] == "interrupted\n"
+    assert process.communicate(timeout=120)[1] == "interrupted\n"
     assert process.returncode == 130
-    assert psutil.wait_procs(started, timeout=30)[1] == []
+    assert psutil.wait_procs(started, timeout=60)[1] == []
