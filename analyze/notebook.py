@@ -121,7 +121,7 @@ class OpenedRun:
         return self._found("prompts", settings)
 
     def prune(self, **settings: Any) -> Result:
-        """Which heads or layers can be cut; see `analyze.commands.heads.prune`, which writes sets, then a plan."""
+        """Which heads or layers can be cut: write sets, then a plan; see `analyze.commands.heads.prune`."""
         return self._found("prune", settings)
 
     def maps(self, **settings: Any) -> Result:

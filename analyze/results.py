@@ -81,7 +81,7 @@ class Result:
         about: lines ahead of everything else: what was read.
         statements: what was found, in words, a line each.
         shown: tables for the terminal, and lines between them.
-        tables: the CSV files, by name.
+        tables: the CSV files by name, as DataFrames.
         files: other files, by their names in the folder, as text.
         figures: the pictures.
         asked: the settings of the command, in a notebook, which draws the pictures as they say.

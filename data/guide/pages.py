@@ -14,6 +14,7 @@ from pathlib import Path
 
 from analyze.commands import COMMANDS
 from data.guide.flags import Flags
+from data.guide.notebook import notebook_tables
 from data.guide.tables import contract_tables, families_table
 from data.guide.words import LANGUAGES, Words
 from extract.__main__ import STAGE_COMMANDS
@@ -27,6 +28,7 @@ FILES = {
     "extract/guide/flags": ("extract", lambda words: {"flags": extract_flags(words).page()}),
     "extract/guide/families": ("families", lambda words: {"families": families_table(words)}),
     "analyze/guide/flags": ("analyze", lambda words: {"flags": analyze_flags(words).page()}),
+    "analyze/guide/notebook": ("notebook", notebook_tables),
 }  # a page, the file of its Chinese words, and what makes its parts by name
 
 
