@@ -19,6 +19,7 @@ from schemas.files.locations import location
 from schemas.jobs.settings import JobSettings
 from schemas.manifest import Session
 from schemas.store import writer as writer_module
+from schemas.store.directory import record_outputs
 from schemas.store.jobs import job_manifest, job_path, open_job
 from schemas.store.run import open_run
 from schemas.text import storable
@@ -296,7 +297,8 @@ def test_overwriting_leaves_no_text_behind_and_keeps_a_card_that_was_edited(run,
     (tmp_path / "out" / ".git").mkdir(parents=True)
     (tmp_path / "out" / ".git" / "config").write_text("x")  # a clone of the hub's repository
     assert card(run, tmp_path / "out", "--with-texts") == 0
-    assert main(["report", str(tmp_path / "out")]) == 0
+    (tmp_path / "out" / "report.html").write_text(SECRET)
+    record_outputs(tmp_path / "out", [tmp_path / "out" / "report.html"])  # as `report` does
     assert card(run, tmp_path / "out", "--overwrite") == 0
     assert SECRET not in everything(tmp_path / "out")
     edited = (tmp_path / "out" / "README.md").read_text().replace("# license:", "license: mit #")

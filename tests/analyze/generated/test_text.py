@@ -103,11 +103,11 @@ def test_words():
 
 @pytest.mark.parametrize(
     ("page", "samples"),
-    [(PageSize(titles=False), ["english", "endless"]), (PageSize(COLUMN), None)],
+    [(PageSize(titles=False), ["english"]), (PageSize(COLUMN), [name for name in TEXTS if name != "long"])],
     ids=["wide", "column"],
 )
 def test_pictures_hold_their_texts(run, folder, page, samples):
-    """All texts in a column, where they have least room."""
+    """All texts in a column, where they have least room, but one that is as another that is longer."""
     for name, each in pictures(run, folder, samples=samples).items():
         with style(page):
             figure = text_figure(each)

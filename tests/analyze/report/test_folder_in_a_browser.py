@@ -42,8 +42,8 @@ def address(request, folder):
     server.server_close()
 
 
-def test_it_loads_images_and_maps_where_it_shows_them(browser, run, address):
-    page, asked, said = browser.new_page(), [], []
+def test_it_loads_images_and_maps_where_it_shows_them(page, run, address):
+    asked, said = [], []
     page.on("request", lambda request: asked.append(request.url))
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
@@ -64,22 +64,19 @@ def test_it_loads_images_and_maps_where_it_shows_them(browser, run, address):
     names = {re.sub(r".*/pieces/", "", url) for url in asked if "/pieces/" in url}
     assert names == {"page.js", "samples-0.js"}
     assert [line for line in said if "favicon" not in line and "404" not in line] == []
-    page.close()
 
 
-def test_a_script_that_is_not_the_page_s_own_is_refused(browser, address, folder):
+def test_a_script_that_is_not_the_page_s_own_is_refused(page, address, folder):
     """Text of data that became elements could run no script, not even one that lies in the folder."""
     (folder / "pieces" / "other.js").write_text("document.title = 'broken'")
     text = (folder / "index.html").read_text(encoding="utf-8")
     hostile = """<script src="pieces/other.js"></script><script>document.title = 'broken'</script>"""
     hostile += """<img src="x" onerror="document.title = 'broken'">"""
     (folder / "other.html").write_text(text.replace("<main>", f"<main>{hostile}"), encoding="utf-8")
-    page = browser.new_page()
     page.goto(re.sub("(index.html)?$", "other.html", address, count=1))
     page.wait_for_selector("html[data-ready]")
     assert page.locator("script[src='pieces/other.js']").count() == 1
     assert page.title() != "broken"
-    page.close()
 
 
 DAMAGE = {
@@ -90,14 +87,13 @@ DAMAGE = {
 }
 
 
-def test_it_names_pieces_that_are_missing_or_damaged(browser, folder, tmp_path):
+def test_it_names_pieces_that_are_missing_or_damaged(page, folder, tmp_path):
     """Missing, empty, cut short, and with other bytes in its arrays."""
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     files = {name: tmp_path / "pieces" / f"{name}.js" for name in DAMAGE}
     for name, file in files.items():
         content = DAMAGE[name](file.read_bytes())
         file.unlink() if content is None else file.write_bytes(content)
-    page = browser.new_page()
     page.goto((tmp_path / "index.html").as_uri() + "#measure=looking/t2v&head=L0H0&view=cards")
     page.wait_for_selector("html[data-ready=yes]")
     said = page.locator("#missing-part .note")
@@ -112,11 +108,10 @@ def test_it_names_pieces_that_are_missing_or_damaged(browser, folder, tmp_path):
     page.locator("#missing-part", has_text="and 1 more").wait_for()
     page.locator("#lines button.link").first.click()
     page.locator("dialog .note", has_text="pieces/samples-0.js").wait_for()
-    page.close()
 
 
 @pytest.mark.parametrize("missing", [True, False])
-def test_it_says_so_where_it_cannot_be_drawn(browser, folder, tmp_path, missing):
+def test_it_says_so_where_it_cannot_be_drawn(page, folder, tmp_path, missing):
     """A piece is missing, or is that of a page which was written at another time."""
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     piece = tmp_path / "pieces" / "page.js"
@@ -124,7 +119,5 @@ def test_it_says_so_where_it_cannot_be_drawn(browser, folder, tmp_path, missing)
     piece.write_text(re.sub(r'"page":"\w+"', '"page":"1"', text, count=1), encoding="utf-8")
     if missing:
         piece.unlink()
-    page = browser.new_page()
     page.goto((tmp_path / "index.html").as_uri())
     page.locator("#missing-part .note", has_text="pieces/page.js").wait_for()
-    page.close()

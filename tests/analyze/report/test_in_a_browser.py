@@ -174,24 +174,21 @@ def test_samples_show_the_numbers_of_the_table_and_filters_leave_what_fits(run, 
     check_filters(page, samples)
 
 
-def test_of_several_images_it_is_said_which_one_is_shown(browser, tmp_path):
+def test_of_several_images_it_is_said_which_one_is_shown(page, tmp_path):
     run = write_run(tmp_path / "run")
     write_thumbnail(run, f"{0:064x}", encoded(Image.new("RGB", (60, 40), "red"), "jpeg"))
     rewrite(run, "samples", lambda table: put(table, "n_images", 0, 3))
-    page = browser.new_page()
     page.goto(make_report(run).as_uri())
     page.wait_for_selector("html[data-ready]")
     assert page.locator(".picture:has(img)").all_inner_texts() == ["image 1 of 3", "", "", ""]
     tabs = page.locator("[data-kind]:disabled")
     assert tabs.all_inner_texts() == ["Contributing", "Mattering"]
     assert tabs.first.get_attribute("title") == "not in this run"
-    page.close()
 
 
-def test_a_head_without_a_map_names_those_that_have_one(browser, tmp_path):
+def test_a_head_without_a_map_names_those_that_have_one(page, tmp_path):
     run = write_run(tmp_path / "run", tables=["maps"], maps_heads=[(0, 1), (1, 2)])
     write_thumbnail(run, f"{0:064x}", encoded(Image.new("RGB", (60, 40), "red"), "jpeg"))
-    page = browser.new_page()
     page.goto(make_report(run).as_uri())
     page.wait_for_selector("html[data-ready]")
     click_head(page, 0)
@@ -200,10 +197,9 @@ def test_a_head_without_a_map_names_those_that_have_one(browser, tmp_path):
     assert page.inner_text("#head-name") == "Layer 1, head 2"
     assert page.is_hidden("#no-map")
     assert page.locator(".card canvas").count() > 0
-    page.close()
 
 
-def test_maps_lie_where_they_are_in_the_image(browser, tmp_path):
+def test_maps_lie_where_they_are_in_the_image(page, tmp_path):
     """Of an image of 60 x 40, one whose sides are not read, and one that was padded to a square; with boxes."""
     run = write_run(tmp_path / "run", tables=["maps"])
     for number in range(2):
@@ -211,7 +207,6 @@ def test_maps_lie_where_they_are_in_the_image(browser, tmp_path):
     grids = [[10.0, 0.0, 50.0, 40.0]] * 2 + [[0.0, -10.0, 60.0, 50.0]] * 2
     rewrite(run, "samples", lambda table: put(table, "grid_box", slice(0, 4), grids))
     rewrite(run, "samples", lambda table: put(table, "boxes", slice(0, 4), [[[10.0, 5.0, 30.0, 25.0]]] * 4))
-    page = browser.new_page()
     page.goto(make_report(run).as_uri())
     page.wait_for_selector("html[data-ready]")
     for card, box, outside in (("OCR/0", grids[0], True), ("OCR/1", grids[2], False)):
@@ -226,4 +221,3 @@ def test_maps_lie_where_they_are_in_the_image(browser, tmp_path):
             assert places == pytest.approx([x0, y0, x1, y1], abs=0.7)
         assert frame.locator(".outside").count() == outside
         assert frame.locator("img").evaluate("(each) => getComputedStyle(each).filter") == "grayscale(1)"
-    page.close()

@@ -101,9 +101,8 @@ def check_fills(page) -> None:
     assert fills[10] == fills[11]
 
 
-def test_an_outlier_leaves_the_other_heads_apart(browser, outlier):
+def test_an_outlier_leaves_the_other_heads_apart(page, outlier):
     """On a light page and on a dark one."""
-    page = browser.new_page(color_scheme="light")
     page.goto(outlier.as_uri())
     page.wait_for_selector("html[data-ready]")
     check_fills(page)
@@ -122,7 +121,6 @@ def test_an_outlier_leaves_the_other_heads_apart(browser, outlier):
     page.select_option("#shade", "rank")
     page.wait_for_function("document.querySelector('#beyond').textContent === ''")
     assert page.locator("#map .role-legend-label text").all_text_contents() == ["Rank 12", "Rank 1"]
-    page.close()
 
 
 def test_what_is_not_significant_is_grey(run, other, shown):
@@ -227,15 +225,14 @@ def test_a_narrow_page(shown, name, screens):
     check_labels(page)
 
 
-def test_long_names_and_questions_are_broken(browser, tmp_path):
+def test_long_names_and_questions_are_broken(page, tmp_path):
     """A name of 120 letters makes nothing wider than a narrow screen, a question of 600 no card higher than it."""
     run = write_whole_run(tmp_path / "run", categories={"a" * 120: 8})
     rewrite(run, "samples", lambda table: put(table, "question", slice(0, 4), ["x" * 600] * 4))
-    page = browser.new_page(viewport={"width": 360, "height": 900})
+    page.set_viewport_size({"width": 360, "height": 900})
     page.goto(make_report(run).as_uri() + "#view=cards")
     page.wait_for_selector("html[data-ready]")
     page.evaluate("document.querySelectorAll('details').forEach((each) => each.open = true)")
     assert page.locator("#top").inner_text().count("a" * 120) == 5
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     assert max(each.bounding_box()["height"] for each in page.locator(".card").all()) < 400
-    page.close()

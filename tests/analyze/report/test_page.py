@@ -7,9 +7,6 @@ import json
 import re
 import subprocess
 import sys
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import product
 from math import prod
 from pathlib import Path
@@ -32,7 +29,6 @@ from analyze.scores.intervals import score_intervals
 from analyze.statistics.contrasts import STATES
 from analyze.tables.rows import BATCH
 from schemas.columns import FLOW_NAMES
-from schemas.store.run import Run
 from tests.support.prunable import measure_sets
 from tests.support.report import CATEGORIES, HOSTILE, WORLD, make_report, read_data, read_piece, unpack, write_whole_run
 from tests.support.runs import PART, edit_ledger, edit_manifest, put, rewrite, write_run
@@ -41,39 +37,14 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    return write_whole_run(tmp_path_factory.mktemp("run") / "run")
+def page(files) -> str:
+    return files["en"].read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
-def page(run) -> str:
-    return make_report(run).read_text(encoding="utf-8")
-
-
-READ: dict[str, Counter] = {}  # how often each column of a part was read for the page of two runs, by language
-
-
-@contextmanager
-def recording() -> Iterator[Counter]:
-    """Count how often each column of a part is read."""
-    found, batches = Counter(), Run.batches
-
-    def counted(self, path, names, rows):
-        found.update((str(path), name) for name in names)
-        return batches(self, path, names, rows)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Run, "batches", counted)
-        yield found
-
-
-@pytest.fixture(scope="module")
-def pairs(run) -> dict[str, str]:
+def pairs(run, other, two) -> dict[str, str]:
     """The pages of two runs, by language."""
-    other = write_whole_run(run.with_name("other"), seed=1)
-    with recording() as READ["en"]:
-        files = {"en": make_report(run, other)}
-    files["zh"] = make_report(run, other, "--lang", "zh")
+    files = {"en": two[0], "zh": make_report(run, other, "--lang", "zh")}
     assert files["en"].name == "report_with_other.html"
     return {language: file.read_text(encoding="utf-8") for language, file in files.items()}
 
@@ -146,12 +117,9 @@ def test_scores_are_those_of_summary(run, page):
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_warnings_and_definitions_come_first(run, page, tmp_path, language):
-    if language == "zh":
-        assert main(["report", str(run), "--lang", "zh", "--images", "0", "--output-dir", str(tmp_path)]) == 0
-        (file,) = tmp_path.iterdir()
-        assert file.name == "report.zh.html"
-        page = file.read_text(encoding="utf-8")
+def test_warnings_and_definitions_come_first(files, language):
+    assert files[language].name == {"en": "report.html", "zh": "report.zh.html"}[language]
+    page = files[language].read_text(encoding="utf-8")
     words = Words(language)
     body = page.partition("<body>")[2]
     places = [body.index(words[name]) for name in ("in_one_sentence", "warn_importance", "warn_v2t", "define_mass")]
@@ -231,13 +199,14 @@ def test_curves_of_prune(tmp_path):
     assert main(["report", str(run)]) == 2
 
 
-def test_two_runs(pairs):
+def test_two_runs(run, files, pairs):
     assert {"answers", "profiles", "differences"} <= set(read_data(pairs["en"])["charts"])
+    assert {file.name for file in files.values()} <= json.loads((run / ".outputs.json").read_text()).keys()
 
 
-def test_heads_of_both_runs_are_read_once(run, pairs):
-    read = {place: number for place, number in READ["en"].items() if place[1] in FLOW_NAMES}
-    paths = {str(path / "heads" / PART) for path in (run, run.with_name("other"))}
+def test_heads_of_both_runs_are_read_once(run, other, two):
+    read = {place: number for place, number in two[1].items() if place[1] in FLOW_NAMES}
+    paths = {str(path / "heads" / PART) for path in (run, other)}
     assert read == dict.fromkeys(product(paths, FLOW_NAMES), 1)
 
 

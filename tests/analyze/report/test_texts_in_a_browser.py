@@ -210,7 +210,7 @@ def test_the_page_of_a_writing_run_is_about_what_it_wrote(captions, files, shown
     assert page.locator("dialog").evaluate("(each) => each.scrollWidth <= each.clientWidth")
 
 
-def test_damaged_parts_cost_no_page_and_a_folder_loads_each_text(captions, browser, tmp_path, capsys):
+def test_damaged_parts_cost_no_page_and_a_folder_loads_each_text(captions, page, tmp_path, capsys):
     """The maps of the first part and the maps of steps of the last one cannot be read: those of others are there."""
     run = shutil.copytree(captions, tmp_path / "run")
     parts = sorted(path.name for path in (run / "maps").iterdir())
@@ -218,8 +218,7 @@ def test_damaged_parts_cost_no_page_and_a_folder_loads_each_text(captions, brows
         part.write_bytes(part.read_bytes()[:-20])
     assert main(["report", str(run), "--folder"]) == 0
     said_by_command = capsys.readouterr()
-    page, asked = browser.new_page(), []
-    page.set_default_timeout(60_000)
+    asked = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto(f"{(run / 'report' / 'index.html').as_uri()}#sample={NAME}&head=L0H1&step=3")
     page.wait_for_selector("html[data-ready]")
@@ -234,4 +233,3 @@ def test_damaged_parts_cost_no_page_and_a_folder_loads_each_text(captions, brows
     page.reload()
     page.locator("#tokens").wait_for()
     assert page.locator("dialog .picture canvas, #tiles canvas").count() == 0
-    page.close()
