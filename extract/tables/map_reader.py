@@ -184,15 +184,14 @@ class MapReader(PassReader):
         if layer.mask is not None:
             seen = layer.mask[:, 0].gather(1, queries.rows[..., None].expand(-1, -1, layer.mask.shape[-1]))
             seen = with_padding(seen)
-        columns = self.image[:, None, None]
         total = rows.new_zeros((), dtype=torch.float32)
         for some in pieces(rows, layer.key):
             weights = softmax_weights(
                 rows[:, :, some], layer.key, seen[:, some], scale=layer.scale, softcap=layer.softcap
             )
-            there = weights.gather(-1, columns.expand(-1, *weights.shape[1:3], -1))
-            total = total + queries.counts[:, None, :, some] @ there
-        return (total * self.there[:, None, None]).transpose(1, 2)
+            total = total + queries.counts[:, None, :, some] @ weights
+        on_image = total.gather(-1, self.image[:, None, None].expand(-1, *total.shape[1:3], -1))
+        return (on_image * self.there[:, None, None]).transpose(1, 2)
 
 
 def _shape(grid: Tensor, grids: MapGrids) -> tuple[Tensor, Tensor, Tensor]:
@@ -223,14 +222,11 @@ def visual_sinks(states: Tensor, first: Tensor, image: Tensor) -> Tensor:
     Returns:
         bool [images, tokens].
     """
-    row = torch.arange(len(states), device=states.device)
-    massive = _normed(states[row, first]) > MASSIVE
-    tokens = states[row[:, None], image]
-    return ((_normed(tokens) > MASSIVE) & massive[:, None]).any(dim=-1)
-
-
-def _normed(states: Tensor) -> Tensor:
-    """Absolute values over the root mean square of each state, float32."""
-    single = states.float()
-    rms = single.square().mean(dim=-1, keepdim=True).sqrt()
-    return single.abs() / rms.clamp_min(torch.finfo(torch.float32).tiny)
+    row, width = torch.arange(len(states), device=states.device), states.shape[-1]
+    tiny = torch.finfo(torch.float32).tiny
+    rms = torch.linalg.vector_norm(states, dim=-1, dtype=torch.float32).clamp_min_(tiny) / width**0.5
+    normed = states[row, first].float().abs() / rms[row, first][:, None]
+    massive, dimensions = normed.topk(int(width // MASSIVE**2))  # no state is massive in more
+    tokens = states[row[:, None, None], image[..., None], dimensions[:, None]].float().abs()
+    found = tokens / rms.gather(1, image)[..., None] > MASSIVE
+    return (found & (massive > MASSIVE)[:, None]).any(dim=-1)
