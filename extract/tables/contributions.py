@@ -31,14 +31,14 @@ class Partition:
     """The margins or leads of some questions as sums, float32.
 
     Attributes:
-        heads: [questions, layers that attend, heads, roles].
+        heads: [questions, layers that attend, heads, roles]; None if their attention was not read.
         attention: [questions, layers], what each layer's attention adds, or what it has in its place, biases included;
             `mlp` too.
         mixer: [questions], what the layers add that do not attend.
         embedding: [questions]; `bias` too: that of the projections of heads and of the unembedding.
     """
 
-    heads: Tensor
+    heads: Tensor | None
     attention: Tensor
     mixer: Tensor
     mlp: Tensor
@@ -54,6 +54,7 @@ class Partition:
         Returns:
             float32 [questions, 6].
         """
+        assert self.heads is not None
         sums = [self.embedding, self.heads.sum(dim=(1, 2, 3)), self.mixer, self.mlp.sum(dim=1), self.bias]
         rest = total.double() - sum(each.double() for each in sums)
         return torch.stack([*sums, rest.float()], dim=-1)
@@ -85,8 +86,12 @@ class DirectContributions:
         """What reads attention in a forward pass over a batch."""
         return ProjectedValues(batch, self._heads, lambda place: stream.gates.get(self._decoder.attending[place]))
 
-    def partition(self, values: ProjectedValues, stream: ResidualStream, contrast: Contrast) -> Partition:
-        """The margins or leads of a batch's questions as sums, once its forward pass is done."""
+    def partition(self, values: ProjectedValues | None, stream: ResidualStream, contrast: Contrast) -> Partition:
+        """The margins or leads of a batch's questions as sums, once its forward pass is done.
+
+        Args:
+            values: what `reader` read; None: attention was not read.
+        """
         rms = self._decoder.norm.rms(stream.inputs[-1])
         attention = [
             _factor(each, out) / rms for each, out in zip(self._decoder.attention, stream.attention, strict=True)
@@ -97,13 +102,13 @@ class DirectContributions:
         for factor, each in zip(attention, self._biases, strict=True):
             if each is not None:
                 bias = bias + (each * weights).sum(dim=-1) * factor
-        sums = [(each * weights[:, None, None]).sum(dim=-1) for each in values.sums]
         attending = self._decoder.attending
         factors = torch.stack([attention[layer] for layer in attending], dim=1)
+        sums = [(each * weights[:, None, None]).sum(dim=-1) for each in values.sums] if values else []
         added = self._added(self._decoder.attention, stream.attention, attention, weights)
         others = [each for layer, each in enumerate(added.unbind(dim=1)) if layer not in attending]
         return Partition(
-            heads=torch.stack(sums, dim=1) * factors[..., None, None],
+            heads=torch.stack(sums, dim=1) * factors[..., None, None] if values else None,
             attention=added,
             mixer=sum(others, torch.zeros_like(bias)),
             mlp=self._added(self._decoder.mlp, stream.mlp, mlp, weights),

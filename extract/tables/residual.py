@@ -39,8 +39,9 @@ class ResidualReader(PassReader):
     def __init__(self, maker: "ResidualMaker", batch: Batch, offered: Offered | None) -> None:
         self._maker, self._batch, self._offered = maker, batch, offered
         self._stream = ResidualStream(maker.decoder, batch, distances=LAYERS in maker.tables)
-        self._values = maker.contributions.reader(batch, self._stream)
-        self.readers, self.sent = [self._values], [offered]
+        of_heads = CONTRIBUTIONS in maker.tables
+        self._values = maker.contributions.reader(batch, self._stream) if of_heads else None
+        self.readers, self.sent = [self._values] if self._values else [], [offered]
 
     def reading(self) -> AbstractContextManager[None]:
         """See `PassReader.reading`."""
@@ -52,7 +53,7 @@ class ResidualReader(PassReader):
         contrast = maker.answers.contrast(found[2], self._offered)
         partition = maker.contributions.partition(self._values, self._stream, contrast)
         made: dict[str, Tensor] = {}
-        if CONTRIBUTIONS in maker.tables:
+        if partition.heads is not None:
             made |= {CONTRIBUTIONS: partition.heads, OF_SAMPLE: partition.parts(contrast.total)}
         if LAYERS in maker.tables:
             margins = self._margins(contrast)
