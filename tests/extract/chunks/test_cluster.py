@@ -2,24 +2,28 @@
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pandas as pd
 import pytest
 
 from extract.chunks import pool
 from extract.chunks.chunk import Done
+from extract.settings import Extract
 from schemas.files.locations import location
 from schemas.files.locks import Lock
 from schemas.store.run import open_run
 from schemas.validation.run import validate
 from schemas.workers.work import LOCAL
-from tests.support.ray_cluster import actors
+from tests.support.ray_cluster import RayHere, actors
 
 CHUNKS = {"num_chunks": 8, "num_workers": 0}
+ON_GPU = {"num_cpus": 1, "num_gpus": 1}
 
 
 @pytest.fixture
@@ -31,16 +35,16 @@ def ignored():
 
 
 @contextmanager
-def meanwhile(run: object, act: Callable[[], object]):
-    """Do something as soon as a run has a ledger."""
-
+def meanwhile(run: object, *acts: Callable[[], object]):
+    """Do something as soon as a run has a ledger, something else as soon as it has another one, and so on."""
     ended = threading.Event()
 
     def wait() -> None:
-        while not ended.wait(0.1):  # a look at a store takes a while
-            if list((location(str(run)) / "chunks").glob("*.json")):
-                act()
-                return
+        for number, act in enumerate(acts, 1):
+            while len(list((location(str(run)) / "chunks").glob("*.json"))) < number:
+                if ended.wait(0.2):  # a look at a store takes a while
+                    return
+            act()
 
     thread = threading.Thread(target=wait)
     thread.start()
@@ -56,9 +60,15 @@ def kill_an_actor() -> None:
     os.kill(killed, signal.SIGKILL)
 
 
-def kill_an_actor_and_interrupt() -> None:
-    kill_an_actor()
+def interrupt() -> None:
     os.kill(os.getpid(), signal.SIGINT)
+
+
+def use(monkeypatch, ray: RayHere) -> RayHere:
+    """Let commands use it in the place of Ray."""
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setattr(pool, "connected", lambda *_: nullcontext(ray))
+    return ray
 
 
 def same_rows(run: object, expected: Path) -> bool:
@@ -67,14 +77,45 @@ def same_rows(run: object, expected: Path) -> bool:
     )
 
 
-def test_an_actor_is_killed_and_a_chunk_keeps_failing(extract, ray_address, extracted, tmp_path, capfd):
-    """The run is on a disk. Another actor goes on with the chunk after one is killed."""
+@pytest.mark.usefixtures("ignored")
+def test_an_actor_is_killed_and_ctrl_c_comes_to_the_next_one(
+    extract, ray_address, extracted, store, monkeypatch, capfd
+):
+    """The run is on an object store; chunks that were begun are gone on with."""
+    run = "s3://bucket/run"
+    with meanwhile(run, kill_an_actor, interrupt):
+        assert extract(run, ray=ray_address, gpus=1, **CHUNKS) == 130
+    error = capfd.readouterr().err
+    assert "stopping after the current batch" in error
+    assert "samples are written to" in error
+    assert "the same command resumes it" in error
+    stopped = open_run(run)
+    assert len(stopped.ledgers) > 1  # of the actor that was killed, and of its successor
+    assert not stopped.complete
+
+    use(monkeypatch, RayHere())
+    assert extract(run, ray=ray_address, gpus=1, **CHUNKS) == 0
+    assert len(open_run(run).ledgers) == 8
+    assert list(validate(run)) == []
+    assert same_rows(run, extracted)
+
+
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """A Ray whose actors are objects of this process."""
+    return use(monkeypatch, RayHere())
+
+
+def test_an_actor_is_lost_and_a_chunk_keeps_failing(extract, in_this_process, extracted, tmp_path, capfd):
+    """The run is on a disk. Another actor takes the place of an actor that is lost, and its chunk is run again."""
     run = tmp_path / "run"
     run.mkdir()
+    in_this_process.lost = [1]
     lock = Lock(run / ".chunk-00003.lock", "")
-    with meanwhile(run, kill_an_actor):
-        assert extract(run, ray=ray_address, gpus=2, **CHUNKS) == 2
+    assert extract(run, ray="here", gpus=2, **CHUNKS) == 2
     lock.release()
+    called = in_this_process.called("ChunkActor", "run")  # by actor: seven chunks, one of them again, three tries of 3
+    assert (called.keys(), called[1], sum(called.values())) == ({0, 1, 2}, 1, 7 + 1 + 3)
     why = f"chunks 3 failed 3 times, the last time chunk 3 with: another process writes chunk 3 of {run}"
     assert why in capfd.readouterr().err
     written = open_run(run)
@@ -85,23 +126,17 @@ def test_an_actor_is_killed_and_a_chunk_keeps_failing(extract, ray_address, extr
     assert same_rows(run, extracted)
 
 
-@pytest.mark.usefixtures("ignored")
-def test_ctrl_c_after_an_actor_was_killed(extract, ray_address, extracted, store, capfd):
-    """The run is on an object store; chunks that were begun are gone on with."""
-    run, chunks = "s3://bucket/run", CHUNKS | {"num_chunks": 4}
-    with meanwhile(run, kill_an_actor_and_interrupt):
-        assert extract(run, ray=ray_address, gpus=1, **chunks) == 130
-    error = capfd.readouterr().err
-    assert "stopping after the current batch" in error
-    assert "samples are written to" in error
-    assert "the same command resumes it" in error
-    assert not open_run(run).complete
-
-    for chunk in range(4):
-        assert extract(run, chunk_idx=chunk, **chunks) == 0
-    assert len(open_run(run).ledgers) == 4
-    assert list(validate(run)) == []
-    assert same_rows(run, extracted)
+def test_as_many_actors_are_started_as_there_are_gpus_or_chunks():
+    """Each of them has a GPU, where the cluster has GPUs."""
+    settings = Extract(model_path="m", question_file="q", output_dir="o", ray="a", gpus=3)
+    for gpus, chunks, each in ((0, 5, [{"num_cpus": 1}] * 3), (2, 5, [ON_GPU] * 2), (4, 2, [ON_GPU] * 2)):
+        ray = MagicMock()
+        ray.cluster_resources.return_value = {"GPU": gpus}
+        make = ray.remote.return_value.options
+        make.return_value.remote.side_effect = lambda *_: MagicMock()
+        pool.Pool(ray, MagicMock(), pool._resources(ray, settings), range(chunks))
+        asked = [call.kwargs for call in make.call_args_list if call.kwargs["max_restarts"] == 0]
+        assert asked == [place | {"max_restarts": 0} for place in each]
 
 
 def test_without_an_address_a_cluster_is_started(extract, tmp_path, monkeypatch):

@@ -13,6 +13,7 @@ from schemas.errors import HeadflowError
 from schemas.workers import cluster as cluster_module
 from schemas.workers.opening import open_workers
 from tests.support import tasks
+from tests.support.ray_cluster import QUIET
 
 ROOT = Path(__file__).parents[3]
 
@@ -72,7 +73,13 @@ def test_ctrl_c_ends_the_cluster():
     pytest.importorskip("ray")
     command = [sys.executable, "-c", STARTED]
     process = psutil.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env=os.environ | QUIET,
     )
     process.stdout.readline()
     started = process.children(recursive=True)
