@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map
 
 ROOT = Path(__file__).parents[2]
 PLACES = ((f"{ROOT}/extract/", "extract/"), ("/transformers/", "transformers/"))  # whose lines wait, innermost first
@@ -91,13 +90,26 @@ class Dispatch(TorchDispatchMode):
 
 
 def plain(value: Any) -> Any:
-    """The CPU's tensor in the place of one of CUDA; anything else as it is."""
-    return value.own if isinstance(value, CudaTensor) else value
+    """The CPU's tensors in the place of those of CUDA, in a list too; anything else as it is."""
+    if isinstance(value, CudaTensor):
+        return value.own
+    return [*map(plain, value)] if isinstance(value, list | tuple) else value
+
+
+def tensors_of(values: Iterable[Any]) -> list[Tensor]:
+    """The tensors among values, and in lists among them."""
+    found: list[Tensor] = []
+    for value in values:
+        if isinstance(value, Tensor):
+            found.append(value)
+        elif isinstance(value, list | tuple):
+            found += tensors_of(value)
+    return found
 
 
 def run(operator: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     """An operator of torch."""
-    tensors = [each for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)]
+    tensors = tensors_of(args) + tensors_of(kwargs.values())
     given = [each for each in tensors if isinstance(each, CudaTensor)]
     device = kwargs.get("device")
     if not given and (device is None or torch.device(device).type != "cuda"):
@@ -112,7 +124,8 @@ def run(operator: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     if device is not None:
         kwargs = {**kwargs, "device": "cpu"}
         kwargs.pop("pin_memory", None)
-    made = KERNELS.get((name, operator._overloadname), operator)(*tree_map(plain, args), **tree_map(plain, kwargs))
+    kernel = KERNELS.get((name, operator._overloadname), operator)
+    made = kernel(*map(plain, args), **{name: plain(value) for name, value in kwargs.items()})
     return made if device is not None and torch.device(device).type == "cpu" else on_cuda(made, index, given)
 
 
@@ -121,11 +134,11 @@ def on_cuda(made: Any, index: int, given: Iterable[CudaTensor] = ()) -> Any:
     before = {id(each.own): each for each in given}
 
     def one(value: Any) -> Any:
-        if not isinstance(value, Tensor):
-            return value
-        return before[id(value)] if id(value) in before else CudaTensor(value, index)
+        if isinstance(value, Tensor):
+            return before[id(value)] if id(value) in before else CudaTensor(value, index)
+        return tuple(map(one, value)) if isinstance(value, list | tuple) else value
 
-    return tree_map(one, made)
+    return one(made)
 
 
 def _check(name: str, operator: Any, tensors: Sequence[Tensor], args: Sequence[Any]) -> None:
