@@ -15,6 +15,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported; no test n
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # models here are tiny: threads would only wait for each other
 
 from torch import nn
+from transformers import PreTrainedConfig
 
 from data.questions import make_questions
 from extract.__main__ import main as extract_main
@@ -69,6 +70,14 @@ def _one_commit():
     with pytest.MonkeyPatch.context() as patch:
         for module in (asked, command):
             patch.setattr(module, "git_commit", commit)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _configs_are_not_printed():
+    """Let no config be written as text for transformers' log, which nobody reads, each time one is loaded."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PreTrainedConfig, "__repr__", object.__repr__)
         yield
 
 

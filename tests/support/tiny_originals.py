@@ -1,9 +1,10 @@
 """Tiny LLaVA checkpoints with random weights in the released format, in the package's own key names and files."""
 
+import io
 import json
 import math
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import sentencepiece
@@ -144,20 +145,7 @@ def make_tokenizer(out: Path, texts: Sequence[str], added: Sequence[str] = (), l
         The number of tokens.
     """
     out.mkdir(parents=True, exist_ok=True)
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=(line for text in texts for line in text.splitlines()),  # line breaks stay bytes
-        model_prefix=str(out / "tokenizer"),
-        vocab_size=520,
-        hard_vocab_limit=False,
-        model_type="bpe",
-        byte_fallback=True,
-        normalization_rule_name="identity",
-        remove_extra_whitespaces=False,
-        allow_whitespace_only_pieces=True,
-        split_digits=True,
-        minloglevel=2,
-    )
-    (out / "tokenizer.vocab").unlink()
+    (out / "tokenizer.model").write_bytes(_train_pieces(tuple(texts)))
     settings = {"tokenizer_class": "LlamaTokenizer", "legacy": legacy, "add_bos_token": True, "add_eos_token": False}
     names = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
     (out / "tokenizer_config.json").write_text(json.dumps(settings | names | {"model_max_length": 2048}))
@@ -168,8 +156,33 @@ def make_tokenizer(out: Path, texts: Sequence[str], added: Sequence[str] = (), l
     return words + len(added)
 
 
+@cache
+def _train_pieces(texts: tuple[str, ...]) -> bytes:
+    """A model of SentencePiece, as its file."""
+    made = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=(line for text in texts for line in text.splitlines()),  # line breaks stay bytes
+        model_writer=made,
+        vocab_size=520,
+        hard_vocab_limit=False,
+        model_type="bpe",
+        byte_fallback=True,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+        allow_whitespace_only_pieces=True,
+        split_digits=True,
+        minloglevel=2,
+    )
+    return made.getvalue()
+
+
 def random_language(language: str, words: int, seed: int = 0) -> dict[str, Tensor]:
     """Tensors of a language model, float16; queries and keys drawn wide, so that attention is far from uniform."""
+    return dict(_draw_language(language, words, seed))
+
+
+@cache
+def _draw_language(language: str, words: int, seed: int) -> dict[str, Tensor]:
     config_class, model_class, *_ = LANGUAGES[language]
     torch.manual_seed(seed)
     model = model_class(config_class(**language_settings(words)))
