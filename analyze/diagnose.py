@@ -406,7 +406,8 @@ def _harder(bootstrap: Bootstrap, one: _Sums, other: _Sums, *, level: float) -> 
     for sign, (right, asked) in ((1, one), (-1, other)):
         rights = np.bincount(category, right, number)[shared]
         estimate += sign * float(weights @ (rights / np.bincount(category, asked, number)[shared]))
-        draws += sign * (bootstrap.ratios_by_category(right, asked, inside) @ weights)
+        for weight, of_category in zip(weights, bootstrap.ratios_by_category(right, asked, inside), strict=True):
+            draws += sign * weight * of_category
     sizes = [int(((asked > 0) & inside).sum()) for _, asked in (one, other)]
     differ = [int(((asked > right) & inside).sum()) for right, asked in (one, other)]
     if min(sizes) < FEW_IMAGES or max(differ) < FEWEST_IMAGES:

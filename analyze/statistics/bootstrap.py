@@ -11,7 +11,7 @@ short for few images, and for differences that few images make: of 20 to 40 imag
 these in 94% to 96%. Shares have intervals of their own: see `intervals.share_intervals`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -23,10 +23,7 @@ from analyze.statistics.distributions import student_quantile
 
 RESAMPLES, SEED, LEVEL = 10_000, 0, 0.95
 _ROWS = 500  # resamples drawn at once: the draws of a seed depend on it
-_AT_ONCE = 2_000_000  # weights made at once
-
-Chosen = slice | npt.NDArray[np.bool_] | npt.NDArray[np.int64]
-Array32 = npt.NDArray[np.float32]
+_AT_ONCE = 1_000_000  # draws multiplied at once
 
 
 @dataclass(frozen=True)
@@ -56,15 +53,31 @@ class Bootstrap:
     resamples: int = RESAMPLES
     seed: int = SEED
 
-    def weights(self, resamples: slice = slice(None), images: Chosen = slice(None)) -> npt.NDArray[np.float32]:
-        """The weights of some images in some resamples, float32 [resamples, images]; the same in each category."""
-        own = np.arange(self.clusters.images)[images]
-        own = own if self.clusters.picture is None else self.clusters.picture[own]
-        strata = self._strata
-        number = np.bincount(strata)[strata[own]]
-        drawn = self._drawn.T[own, resamples].T
-        weights = np.empty_like(drawn, np.float32)
-        return np.multiply(drawn, number / np.maximum(1, number - 1), weights, dtype=np.float64, casting="same_kind")
+    def totals(self, values: Array, images: npt.NDArray[np.bool_] | None = None) -> Array:
+        """Sums over images, each times its weight in a resample: float64 [resamples, statistics].
+
+        Within a stratum all weights have the same factor, so what is drawn is added up first: of whole numbers, such as
+        right answers, these sums are exact in any order, and so the same with any number of threads.
+
+        Args:
+            values: [images, statistics].
+            images: bool [images], those that count; None: all.
+        """
+        own = np.arange(self.clusters.images) if images is None else np.flatnonzero(images)
+        return self._totals(values, own)
+
+    def _totals(self, values: Array, images: Codes) -> Array:
+        """As `totals`, of some images by their numbers."""
+        found = np.zeros((self.resamples, values.shape[1]))
+        place = images if self.clusters.picture is None else self.clusters.picture[images]
+        strata = self._strata[place]
+        for members in places_of_each(strata) if len(images) else ():
+            number = self._sizes[strata[members[0]]]
+            own = values[images[members]].astype(np.float64)
+            for rows in self._blocks(max(1, _AT_ONCE // len(members))):
+                drawn = self._drawn.T[place[members], rows].astype(np.float64)
+                found[rows] += drawn.T @ own * (number / max(1, number - 1))
+        return found
 
     @cached_property
     def _drawn(self) -> npt.NDArray[np.uint8]:
@@ -92,21 +105,28 @@ class Bootstrap:
         strata = self.clusters.strata
         return np.where(np.bincount(strata)[strata] > 1, strata, len(self.clusters.categories))
 
+    @cached_property
+    def _sizes(self) -> Codes:
+        """How many images each stratum has."""
+        return np.bincount(self._strata)
+
     def of(self, clusters: Clusters) -> "Bootstrap":
         """The same of other clusters: with the weights that are drawn already, if images and categories are equal."""
         return self if self.clusters.same(clusters) else replace(self, clusters=clusters)
 
-    def ratios_by_category(self, sums: Array, counts: Array, images: npt.NDArray[np.bool_]) -> Array:
-        """Draws of sum(sums) / sum(counts) of each category that has some of the images, [resamples, categories].
+    def ratios_by_category(self, sums: Array, counts: Array, images: npt.NDArray[np.bool_]) -> Iterator[Array]:
+        """Draws of sum(sums) / sum(counts) of each category that has some of the images, one after the other.
 
         Args:
             sums, counts: [images].
             images: bool [images], those that count.
+
+        Yields:
+            float64 [resamples].
         """
-        order = np.flatnonzero(images)[np.argsort(self.clusters.category[images], kind="stable")]
-        starts = np.flatnonzero(np.diff(self.clusters.category[order], prepend=-1))
-        own = [each[order].astype(np.float32) for each in (sums, counts)]
-        return self._ratios(order, lambda weights: [np.add.reduceat(weights * each, starts, axis=1) for each in own])
+        values, chosen = np.stack([sums, counts], axis=1), np.flatnonzero(images)
+        for places in places_of_each(self.clusters.category[chosen]) if len(chosen) else ():
+            yield _shares(*self._totals(values, chosen[places]).T)
 
     def ratios(self, sums: Array, counts: Array, images: npt.NDArray[np.bool_] | None = None) -> Array:
         """Draws of sum(sums) / sum(counts).
@@ -119,25 +139,10 @@ class Bootstrap:
         Returns:
             float64 [resamples] or [resamples, statistics]; NaN where a resample has no count.
         """
-        chosen: Chosen = slice(None) if images is None else images
-        own = [each[chosen].astype(np.float32) for each in (sums, counts)]
-        own[1] = own[1][:, None] if own[1].ndim < own[0].ndim else own[1]
-        # The last digits of a product depend on the order in memory, and are kept as they were
-        ordered = np.ascontiguousarray if images is None else np.asarray
-        return self._ratios(chosen, lambda weights: [ordered(weights) @ each for each in own])
-
-    def _ratios(self, images: Chosen, add: Callable[[Array32], Sequence[Array32]]) -> Array:
-        """Draws of a ratio, [resamples, ...], from what adds up the weights of some resamples above and below.
-
-        As many resamples at once as `_AT_ONCE` allows: the weights of all would be large, and are never made.
-        """
-        found = list[Array]()
-        number = len(np.arange(self.clusters.images)[images])
-        for rows in self._blocks(max(1, _AT_ONCE // max(1, number))):
-            above, below = add(self.weights(rows, images))
-            with np.errstate(invalid="ignore", divide="ignore"):
-                found.append((above / below).astype(np.float64))
-        return np.concatenate(found)
+        above, below = (each.reshape(len(each), -1) for each in (sums, counts))
+        totals = self.totals(np.concatenate([above, below], axis=1), images)
+        draws = _shares(totals[:, : above.shape[1]], totals[:, above.shape[1] :])
+        return draws if sums.ndim > 1 else draws[:, 0]
 
     def mean(self, sums: Array, counts: Array, images: npt.NDArray[np.bool_] | None = None) -> Interval:
         """The interval of sum(sums) / sum(counts), of one statistic; arguments as for `ratios`.
@@ -180,3 +185,10 @@ class Bootstrap:
         starts = np.flatnonzero(np.diff(self._strata[order], prepend=-1))
         strata = np.logical_or.reduceat(images[order], starts, axis=0).sum(axis=0)
         return student_quantile(np.maximum(1, images.sum(axis=0) - strata), (1 + level) / 2)
+
+
+def _shares(above: Array, below: Array) -> Array:
+    """One over the other; NaN where both are 0."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found: Array = above / below
+    return found

@@ -80,13 +80,18 @@ def _by_stratum(values: Array, strata: Codes) -> Array:
 
 
 def share_interval(
-    bootstrap: Bootstrap, sums: Array, counts: Array, images: npt.NDArray[np.bool_] | None = None
+    bootstrap: Bootstrap,
+    sums: Array,
+    counts: Array,
+    images: npt.NDArray[np.bool_] | None = None,
+    draws: Array | None = None,
 ) -> Interval:
     """The interval of a share, such as accuracy; see `share_intervals`.
 
     Args:
         sums, counts: [images]: of an image's samples, those that count, and all.
         images: bool [images], those of interest; None: all.
+        draws: of the share, [resamples], where they were made before.
 
     Raises:
         ValueError: no image has a value.
@@ -94,7 +99,8 @@ def share_interval(
     chosen = (counts > 0) & (True if images is None else images)
     if chosen.sum() < 2:
         return bootstrap.mean(sums, counts, chosen)
-    low, high = share_intervals(bootstrap, sums[:, None], counts[:, None], chosen)
+    drawn = None if draws is None else draws[:, None]
+    low, high = share_intervals(bootstrap, sums[:, None], counts[:, None], chosen, drawn)
     return Interval(float(sums[chosen].sum() / counts[chosen].sum()), float(low[0]), float(high[0]))
 
 
@@ -133,7 +139,11 @@ def ratio_intervals(clusters: Clusters, sums: Array, counts: Array, *, least: fl
 
 
 def share_intervals(
-    bootstrap: Bootstrap, sums: Array, counts: Array, images: npt.NDArray[np.bool_] | None = None
+    bootstrap: Bootstrap,
+    sums: Array,
+    counts: Array,
+    images: npt.NDArray[np.bool_] | None = None,
+    draws: Array | None = None,
 ) -> tuple[Array, Array]:
     """The intervals of many shares: low and high, [statistics]; NaN below two images with a value.
 
@@ -146,6 +156,7 @@ def share_intervals(
     Args:
         sums, counts: [images, statistics]: of an image's samples, those that count, and all.
         images: bool [images], those of interest; None: all.
+        draws: of the shares, [resamples, statistics], where they were made before.
     """
     there = (counts > 0) & (True if images is None else images[:, None])
     found = np.full((2, there.shape[1]), np.nan)
@@ -155,8 +166,9 @@ def share_intervals(
     own, asked = (np.where(there, each[:, told], 0.0) for each in (sums, counts))
     samples = asked.sum(axis=0)
     share = own.sum(axis=0) / samples
+    drawn = bootstrap.ratios(own, asked, images) if draws is None else draws[:, told]
     with np.errstate(divide="ignore", invalid="ignore"):
-        units = share * (1 - share) / np.nanvar(bootstrap.ratios(own, asked, images), axis=0)
+        units = share * (1 - share) / np.nanvar(drawn, axis=0)
     own, asked = (bootstrap.clusters.joined(each) for each in (own, asked))
     number = (asked > 0).sum(axis=0)
     rarer = np.minimum((own > 0).sum(axis=0), (own < asked).sum(axis=0))

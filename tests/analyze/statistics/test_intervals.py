@@ -23,6 +23,11 @@ def clusters(images: int, questions: int = 2, categories: int = 1) -> Clusters:
     return Clusters.by_name(image, category)
 
 
+def weights(bootstrap: Bootstrap) -> np.ndarray:
+    """The weight of each image in each resample, [resamples, images]."""
+    return bootstrap.totals(np.eye(bootstrap.clusters.images))
+
+
 def answers(rng: np.random.Generator, images: int, accuracy: float, shared: float) -> np.ndarray:
     """Two answers an image, right so often; with the chance `shared` the second is right if the first is."""
     first, own = (rng.random(images) < accuracy for _ in range(2))
@@ -82,7 +87,7 @@ def test_a_bootstrap_of_single_questions_is_student_s():
 
 def test_resamples_keep_the_size_of_each_category_and_depend_on_the_seed_alone():
     of = clusters(50, categories=3)
-    one, same, other = (Bootstrap(of, 100, seed).weights() for seed in (0, 0, 1))
+    one, same, other = (weights(Bootstrap(of, 100, seed)) for seed in (0, 0, 1))
     assert (one == same).all()
     assert (one != other).any()
     for category in range(3):
@@ -92,7 +97,7 @@ def test_resamples_keep_the_size_of_each_category_and_depend_on_the_seed_alone()
 def test_resamples_of_the_same_images_are_drawn_once():
     bootstrap, other = Bootstrap(clusters(20, categories=2), 100, 3), clusters(21, categories=2)
     assert bootstrap.of(clusters(20, categories=2)) is bootstrap
-    assert (bootstrap.of(other).weights() == Bootstrap(other, 100, 3).weights()).all()
+    assert (weights(bootstrap.of(other)) == weights(Bootstrap(other, 100, 3))).all()
 
 
 @pytest.mark.parametrize("pictures", [None, np.arange(40) % 30])
@@ -109,11 +114,11 @@ def test_ratios_are_those_of_one_product_with_all_weights(pictures, monkeypatch)
     whole = whole if pictures is None else whole[:, pictures]
     monkeypatch.setattr("analyze.statistics.bootstrap._AT_ONCE", 1_000)
     bootstrap, sums, counts = Bootstrap(of, 700, 3), rng.random((40, 2)), rng.integers(1, 4, 40)
-    assert bootstrap.weights() == pytest.approx(whole)
+    assert weights(bootstrap) == pytest.approx(whole, rel=1e-12)
     for images in (None, rng.random(40) < 0.7):
         own = slice(None) if images is None else images
         expected = (whole[:, own] @ sums[own]) / (whole[:, own] @ counts[own])[:, None]
-        assert bootstrap.ratios(sums, counts, images) == pytest.approx(expected, rel=1e-5)
+        assert bootstrap.ratios(sums, counts, images) == pytest.approx(expected, rel=1e-12)
 
 
 def test_resampling_holds_a_byte_for_each_draw_and_copies_none(monkeypatch):
@@ -122,13 +127,23 @@ def test_resampling_holds_a_byte_for_each_draw_and_copies_none(monkeypatch):
     bootstrap = Bootstrap(of, 1_000)
     tracemalloc.start()
     try:
-        bootstrap.weights(slice(1))
+        bootstrap.totals(np.ones((1_000, 1)))
         assert tracemalloc.get_traced_memory()[0] < 1.2e6  # as float32, they were 4 MB
         tracemalloc.reset_peak()
         bootstrap.ratios(np.ones(1_000), of.counts)
         assert tracemalloc.get_traced_memory()[1] < 3e6  # and a copy of them as much again
     finally:
         tracemalloc.stop()
+
+
+def test_totals_of_whole_numbers_are_exact_in_any_order():
+    """So that neither the order of questions nor the number of threads shows in an interval."""
+    of, right = clusters(3_000, categories=7), np.random.default_rng(1).integers(0, 3, (3_000, 1))
+    bootstrap = Bootstrap(of, 50)
+    parts = [bootstrap.totals(right, np.arange(3_000) % 21 == part) for part in range(21)]
+    each = [np.sum(parts[number::7], axis=0) / (n / (n - 1)) for number, n in enumerate(np.bincount(of.category))]
+    assert np.abs(each - np.round(each)).max() < 1e-9
+    assert bootstrap.totals(right) == pytest.approx(np.sum(parts, axis=0), rel=1e-14)
 
 
 def test_many_at_once_are_each_alone():
@@ -211,7 +226,8 @@ def test_ratios_of_all_categories_are_those_of_each():
     bootstrap, right = Bootstrap(of, 20), rng.integers(0, 3, 50).astype(float)
     images = rng.random(50) < 0.7
     each = [bootstrap.ratios(right, of.counts, images & (of.category == number)) for number in range(8)]
-    assert bootstrap.ratios_by_category(right, of.counts, images) == pytest.approx(np.stack(each, axis=1), nan_ok=True)
+    found = list(bootstrap.ratios_by_category(right, of.counts, images))
+    assert np.stack(found) == pytest.approx(np.stack(each), rel=1e-12, nan_ok=True)
 
 
 @pytest.mark.parametrize("images", [60, 300])
