@@ -1,6 +1,7 @@
 """Accuracy and score of two runs on the samples that both have, with paired intervals."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -155,6 +156,22 @@ def _whole_groups(first: pd.DataFrame, second: pd.DataFrame, clusters: Clusters,
     return np.stack(found, axis=1), clusters.sums(begins.to_numpy().astype(float))
 
 
+@dataclass
+class _Total:
+    """A score of several categories, as they are added.
+
+    Attributes:
+        weights: of each category, by name.
+        values: of both runs, [runs].
+        draws: of their difference, [resamples].
+    """
+
+    name: str
+    weights: Mapping[str, float]
+    values: Array = field(default_factory=lambda: np.zeros(2))
+    draws: Array = field(default_factory=lambda: np.zeros(1))
+
+
 def _scores(
     bootstrap: Bootstrap,
     parts: Sequence[tuple[Array, Array]],
@@ -169,30 +186,30 @@ def _scores(
         difference: [images], how many more questions, or groups of them, are right in b.
         measure: the name of the score.
     """
-    clusters = bootstrap.clusters
-    groups = {
-        name: images for name, images in category_images(clusters) if all(asked[images].all() for _, asked in parts)
-    }
-    values, draws = dict[str, Array](), dict[str, Array]()
-    for name, images in groups.items():
-        values[name] = 100 * np.sum([right[images].sum(axis=0) / asked[images].sum() for right, asked in parts], axis=0)
-        of_runs = 100 * np.sum([bootstrap.ratios(*each, images) for each in parts], axis=0)
-        draws[name] = of_runs[:, 1] - of_runs[:, 0]
-    for _, total, names in totals(list(groups), task):
-        weights = task.weights([float(parts[0][1][groups[name]].sum()) for name in names])
-        values[total], draws[total] = (
-            np.sum([weight * each[name] for weight, name in zip(weights, names, strict=True)], axis=0)
-            for each in (values, draws)
-        )
-        groups[total] = np.any([groups[name] for name in names], axis=0)
-    return [
-        {
-            "measure": measure,
-            "category": name,
-            "questions": int(clusters.counts[images].sum()),
-            "images": clusters.different(images),
-            "adjusted_p": np.nan,
-        }
-        | _columns([None, None], values[name].tolist(), difference, bootstrap, draws[name], images)
-        for name, images in groups.items()
+    clusters, rows = bootstrap.clusters, list[dict[str, Any]]()
+    place = {name: number for number, name in enumerate(clusters.categories)}
+    names = [name for name, images in category_images(clusters) if all(asked[images].all() for _, asked in parts)]
+    asked = np.bincount(clusters.category, parts[0][1])
+    of_totals = [
+        _Total(total, dict(zip(own, task.weights([float(asked[place[name]]) for name in own]), strict=True)))
+        for _, total, own in totals(names, task)
     ]
+
+    def add(name: str, images: np.ndarray, values: Array, draws: Array) -> None:
+        row = {"measure": measure, "category": name, "adjusted_p": np.nan}
+        row |= {"questions": int(clusters.counts[images].sum()), "images": clusters.different(images)}
+        rows.append(row | _columns([None, None], values.tolist(), difference, bootstrap, draws, images))
+
+    for name in names:
+        images = clusters.category == place[name]
+        values = 100 * np.sum([right[images].sum(axis=0) / asked[images].sum() for right, asked in parts], axis=0)
+        of_runs = 100 * np.sum([bootstrap.ratios(*each, images) for each in parts], axis=0)
+        draws = of_runs[:, 1] - of_runs[:, 0]
+        add(name, images, values, draws)
+        for each in of_totals:
+            if name in each.weights:
+                each.values = each.values + each.weights[name] * values
+                each.draws = each.draws + each.weights[name] * draws
+    for each in of_totals:
+        add(each.name, np.isin(clusters.category, [place[name] for name in each.weights]), each.values, each.draws)
+    return rows

@@ -9,7 +9,7 @@ those of its categories: MOVER, the method of variance estimates recovery (Zou a
 (Zou, 2007) of those that have images in common, such as POPE's, over resampled images.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -53,9 +53,12 @@ def score_intervals(
         clusters = Clusters.by_name(table["unit"], table["category"])
         bootstrap = (drawn or Bootstrap(clusters, resamples, seed)).of(clusters)
         sums = {name: _Share(*map(bootstrap.clusters.sums, each)) for name, each in shares(table, task).items()}
-        for value in found:
-            parts = [sums[part] for part in (task.parts if value == "score" else (value,))]
-            found[value] = _bounds(scores, value, parts, bootstrap, task)
+        parts = {value: [sums[part] for part in (task.parts if value == "score" else (value,))] for value in found}
+        for number, name in enumerate(clusters.categories):  # all that needs the resamples of a category, at once
+            for value, added in parts.items():
+                found[value][name] = _interval(bootstrap, added, clusters.category == number)
+        for value, added in parts.items():
+            found[value] |= _of_totals(scores, value, added, bootstrap, task, found[value])
     columns = dict[str, Array]()
     for value, bounds in found.items():
         own = [bounds.get(str(name), (np.nan, np.nan)) for name in scores["category"]]
@@ -70,36 +73,49 @@ class _Share(NamedTuple):
     below: Array
 
 
-def _bounds(
-    scores: pd.DataFrame, value: str, parts: Sequence[_Share], bootstrap: Bootstrap, task: Task
+def _of_totals(
+    scores: pd.DataFrame,
+    value: str,
+    parts: Sequence[_Share],
+    bootstrap: Bootstrap,
+    task: Task,
+    each: Mapping[str, tuple[float, float]],
 ) -> dict[str, tuple[float, float]]:
-    """The interval of a measure of each category and total, in points."""
-    clusters = bootstrap.clusters
-    images = {name: clusters.category == number for number, name in enumerate(clusters.categories)}
-    found = {name: _interval(bootstrap, parts, own) for name, own in images.items()}
+    """The interval of a measure of each total, in points.
+
+    Args:
+        each: the interval of each category.
+    """
+    clusters, found = bootstrap.clusters, dict[str, tuple[float, float]]()
+    place = {name: number for number, name in enumerate(clusters.categories)}
     known = scores.drop_duplicates("category").set_index("category")
-    for _, total, names in totals([name for name in scores["category"] if name in images], task):
+    for _, total, names in totals([name for name in scores["category"] if name in place], task):
         if task.together == POOLED:
-            found[total] = _interval(bootstrap, parts, np.any([images[name] for name in names], axis=0))
+            found[total] = _interval(bootstrap, parts, np.isin(clusters.category, [place[name] for name in names]))
             continue
         if (estimates := known.loc[names, value]).isna().any():
             continue
         weights = np.array(task.weights(known.loc[names, "questions"].tolist()))
-        off = np.array(
-            [[own - found[name][0], found[name][1] - own] for name, own in zip(names, estimates, strict=True)]
-        )
+        off = np.array([[own - each[name][0], each[name][1] - own] for name, own in zip(names, estimates, strict=True)])
         off *= weights[:, None]
-        alike = _correlations(bootstrap, parts, [images[name] for name in names])
-        below, above = np.sqrt(np.maximum(np.einsum("is,ij,js->s", off, alike, off), 0))
+        if clusters.picture is None:
+            spread = (off**2).sum(axis=0)
+        else:
+            alike = _correlations(bootstrap, parts, [clusters.category == place[name] for name in names])
+            spread = np.einsum("is,ij,js->s", off, alike, off)
+        below, above = np.sqrt(np.maximum(spread, 0))
         whole = float(weights @ estimates.to_numpy())
         found[total] = whole - float(below), whole + float(above)
     return found
 
 
 def _correlations(bootstrap: Bootstrap, parts: Sequence[_Share], images: Sequence[_Images]) -> Array:
-    """Correlations of categories over resampled images; 0 where no image is in two of them."""
-    if bootstrap.clusters.picture is None:
-        return np.eye(len(images))
+    """Correlations of categories over resampled images; 0 where no image is in two of them.
+
+    Args:
+        bootstrap: of clusters with images in several categories.
+    """
+    assert bootstrap.clusters.picture is not None
     draws = np.stack([np.sum([bootstrap.ratios(*each, own) for each in parts], axis=0) for own in images])
     with np.errstate(invalid="ignore"):
         found: Array = np.nan_to_num(np.corrcoef(draws)).reshape(len(images), len(images))

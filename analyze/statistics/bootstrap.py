@@ -14,6 +14,7 @@ these in 94% to 96%. Shares have intervals of their own: see `intervals.share_in
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +23,10 @@ from analyze.statistics.clusters import Array, Clusters, Codes, places_of_each
 from analyze.statistics.distributions import student_quantile
 
 RESAMPLES, SEED, LEVEL = 10_000, 0, 0.95
-_ROWS = 500  # resamples drawn at once: the draws of a seed depend on it
-_AT_ONCE = 1_000_000  # draws multiplied at once
+_AT_ONCE = 1_000_000  # draws made, or given, at once
+_KEPT = 2**28  # bytes of draws that are kept: those of 13,000 images take half of it
+
+Drawn = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -69,46 +72,22 @@ class Bootstrap:
     def _totals(self, values: Array, images: Codes) -> Array:
         """As `totals`, of some images by their numbers."""
         found = np.zeros((self.resamples, values.shape[1]))
-        place = images if self.clusters.picture is None else self.clusters.picture[images]
-        strata = self._strata[place]
-        for members in places_of_each(strata) if len(images) else ():
-            number = self._sizes[strata[members[0]]]
-            own = values[images[members]].astype(np.float64)
-            for rows in self._blocks(max(1, _AT_ONCE // len(members))):
-                drawn = self._drawn.T[place[members], rows].astype(np.float64)
-                found[rows] += drawn.T @ own * (number / max(1, number - 1))
+        drawn_as = images if self.clusters.picture is None else self.clusters.picture[images]
+        for places, number, resamples in self._draws.of(drawn_as):
+            own = values[images[places]].astype(np.float64)
+            for rows, drawn in resamples:
+                found[rows] += drawn.T.astype(np.float64) @ own * (number / max(1, number - 1))
         return found
 
     @cached_property
-    def _drawn(self) -> npt.NDArray[np.uint8]:
-        """How often each image is drawn, [resamples, pictures]: about once, so that a byte is enough.
-
-        The resamples of one image are beside each other in memory, so that those of some images are taken fast.
-        """
-        rng = np.random.default_rng(self.seed)
-        drawn = np.empty((self.resamples, len(self._strata)), np.uint8, order="F")
-        for members in places_of_each(self._strata):
-            number = len(members)
-            for rows in self._blocks(_ROWS):
-                size = rows.stop - rows.start
-                drawn[rows, members] = rng.multinomial(max(1, number - 1), np.full(number, 1 / number), size=size)
-        return drawn
-
-    def _blocks(self, size: int) -> Iterator[slice]:
-        """All resamples, so many at once."""
-        for first in range(0, self.resamples, size):
-            yield slice(first, min(first + size, self.resamples))
+    def _draws(self) -> "Draws":
+        return Draws(self._strata, self.resamples, self.seed)
 
     @cached_property
     def _strata(self) -> Codes:
         """What each image is resampled within, [pictures]: `Clusters.strata`; the only images of theirs, together."""
         strata = self.clusters.strata
         return np.where(np.bincount(strata)[strata] > 1, strata, len(self.clusters.categories))
-
-    @cached_property
-    def _sizes(self) -> Codes:
-        """How many images each stratum has."""
-        return np.bincount(self._strata)
 
     def of(self, clusters: Clusters) -> "Bootstrap":
         """The same of other clusters: with the weights that are drawn already, if images and categories are equal."""
@@ -192,3 +171,78 @@ def _shares(above: Array, below: Array) -> Array:
     with np.errstate(invalid="ignore", divide="ignore"):
         found: Array = above / below
     return found
+
+
+class Draws:
+    """The images of each stratum, drawn about as often as there are: of n images n - 1, in each resample.
+
+    The first strata are kept as far as memory has room for them. Others are drawn again whenever they are asked for,
+    from the state of the generator where they begin: so ask for all that a stratum is needed for, then for the next.
+    """
+
+    def __init__(self, strata: Codes, resamples: int, seed: int) -> None:
+        """Of images whose strata these are; nothing is drawn yet."""
+        self._strata, self._resamples = strata, resamples
+        self._codes = np.unique(strata)
+        self._generator = np.random.default_rng(seed)
+        self._states: list[Any] = [self._generator.bit_generator.state]  # where each stratum begins
+        self._kept: dict[int, Drawn] = {}
+        self._held = 0  # bytes
+
+    @cached_property
+    def _members(self) -> list[Codes]:
+        """The images of each stratum, in order."""
+        return places_of_each(self._strata) if len(self._strata) else []
+
+    def of(self, images: Codes) -> Iterator[tuple[Codes, int, Iterator[tuple[slice, Drawn]]]]:
+        """Some images, stratum by stratum.
+
+        Args:
+            images: which ones; the same may be asked for several times.
+
+        Yields:
+            The places in `images` of those of a stratum; how many images the stratum has; and some resamples after the
+            other, as a slice with how often these images are drawn, uint8 [images, resamples]. All are to be taken.
+        """
+        strata = self._strata[images]
+        for places in places_of_each(strata) if len(images) else ():
+            number = int(np.searchsorted(self._codes, strata[places[0]]))
+            members = self._members[number]
+            yield places, len(members), self._some(number, np.searchsorted(members, images[places]))
+
+    def _some(self, number: int, own: Codes) -> Iterator[tuple[slice, Drawn]]:
+        """The draws of some images of a stratum, by their places in it."""
+        while len(self._states) <= number:
+            for _ in self._drawn(len(self._states) - 1):
+                pass
+        if number in self._kept:
+            for rows in _blocks(self._resamples, max(1, _AT_ONCE // len(own))):
+                yield rows, self._kept[number][own, rows]
+            return
+        for rows, drawn in self._drawn(number):
+            yield rows, drawn[own]
+
+    def _drawn(self, number: int) -> Iterator[tuple[slice, Drawn]]:
+        """Draw the images of a stratum, and keep what memory has room for."""
+        count = len(self._members[number])
+        room = self._held + count * self._resamples <= _KEPT
+        kept = np.empty((count, self._resamples), np.uint8) if room else None
+        self._generator.bit_generator.state = self._states[number]
+        shares = np.full(count, 1 / count)
+        for rows in _blocks(self._resamples, max(1, _AT_ONCE // count)):
+            drawn = self._generator.multinomial(max(1, count - 1), shares, size=rows.stop - rows.start).T
+            block = drawn.astype(np.uint8)  # about once each, so that a byte is enough
+            if kept is not None:
+                kept[:, rows] = block
+            yield rows, block
+        if len(self._states) == number + 1:
+            self._states.append(self._generator.bit_generator.state)
+        if kept is not None:
+            self._kept[number] = kept
+            self._held += kept.size
+
+
+def _blocks(number: int, size: int) -> Iterator[slice]:
+    """All of a number of resamples, so many at once."""
+    for first in range(0, number, size):
+        yield slice(first, min(first + size, number))

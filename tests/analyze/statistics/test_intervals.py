@@ -121,17 +121,33 @@ def test_ratios_are_those_of_one_product_with_all_weights(pictures, monkeypatch)
         assert bootstrap.ratios(sums, counts, images) == pytest.approx(expected, rel=1e-12)
 
 
-def test_resampling_holds_a_byte_for_each_draw_and_copies_none(monkeypatch):
+@pytest.mark.parametrize("kept", [0, 2_500, 10**9])
+@pytest.mark.parametrize("pictures", [None, np.arange(40) % 30])
+def test_draws_that_are_not_kept_are_the_same_when_drawn_again(kept, pictures, monkeypatch):
+    """Of 3 categories of 13 or 14 images or, where images are in two of them, of sets of these: 100 resamples each."""
+    of = replace(clusters(40, categories=3), picture=pictures)
+    whole, last = weights(Bootstrap(of, 100, 3)), of.category == 2
+    monkeypatch.setattr("analyze.statistics.bootstrap._KEPT", kept)
+    bootstrap = Bootstrap(of, 100, 3)
+    assert (bootstrap.totals(np.eye(40)[:, last], last) == whole[:, last]).all()  # before the strata that come first
+    assert (weights(bootstrap) == whole).all()
+    assert (weights(bootstrap) == whole).all()
+    assert bootstrap._draws._held <= kept
+
+
+@pytest.mark.parametrize(("kept", "held"), [(2**28, 1.2e6), (0, 0.2e6)])
+def test_resampling_holds_a_byte_for_each_draw_or_none(monkeypatch, kept, held):
     monkeypatch.setattr("analyze.statistics.bootstrap._AT_ONCE", 50_000)
+    monkeypatch.setattr("analyze.statistics.bootstrap._KEPT", kept)
     of = clusters(1_000)
     bootstrap = Bootstrap(of, 1_000)
     tracemalloc.start()
     try:
         bootstrap.totals(np.ones((1_000, 1)))
-        assert tracemalloc.get_traced_memory()[0] < 1.2e6  # as float32, they were 4 MB
+        assert tracemalloc.get_traced_memory()[0] < held  # as float32, they were 4 MB
         tracemalloc.reset_peak()
         bootstrap.ratios(np.ones(1_000), of.counts)
-        assert tracemalloc.get_traced_memory()[1] < 3e6  # and a copy of them as much again
+        assert tracemalloc.get_traced_memory()[1] < held + 1.8e6  # and a copy of them as much again
     finally:
         tracemalloc.stop()
 
