@@ -7,7 +7,7 @@ import pandas as pd
 from analyze.compare.sentences import Sentence, of_units
 from analyze.statistics.clusters import Array, Clusters
 from analyze.statistics.multiplicity import FLOOR, Tested, fewest_images, sign_flip_maximum
-from analyze.statistics.reliability import FEWEST, disattenuated, samples_needed, spearman_brown, split_half
+from analyze.statistics.reliability import FEWEST, paired_reliability, samples_needed, spearman_brown
 from analyze.tables.frames import Heads
 from analyze.tables.values import head_columns
 from schemas.jobs.head_sets import ModelShape
@@ -89,8 +89,7 @@ def compare_heads(
         floor: differences that do not exceed it are never significant.
         tests: how many such comparisons are made, of flows or of wordings; p is corrected for them by Bonferroni.
     """
-    correlation = disattenuated(a, b, clusters.category, seed=seed)
-    half = split_half(b - a, clusters.category, seed=seed)
+    correlation, half = paired_reliability(a, b, clusters.category, seed=seed)
     return HeadDifferences(
         tested_heads(flow, a, b, model, floor=floor, seed=seed, tests=tests),
         _few(clusters, FEWEST) or Sentence("no_order") if correlation is None else correlation,

@@ -127,10 +127,28 @@ def disattenuated(a: Array, b: Array, category: Codes, *, repeats: int = HALVES,
     """
     if len(category) < FEWEST:
         return None
+    return _without_noise(*(_of_halves(each, category, repeats, seed) for each in (a, b)))
+
+
+def paired_reliability(
+    a: Array, b: Array, category: Codes, *, repeats: int = HALVES, seed: int = _SEED
+) -> tuple[float | None, float | None]:
+    """The `disattenuated` correlation of two runs, and `split_half` of b - a, from the same means of halves."""
+    if len(category) < FEWEST:
+        return None, None
+    one, other = (_of_halves(each, category, repeats, seed) for each in (a, b))
+    return _without_noise(one, other), _mean_correlation(other[0] - one[0], other[1] - one[1])
+
+
+def _of_halves(values: Array, category: Codes, repeats: int, seed: int) -> tuple[Array, Array]:
+    """The means over both halves of the images, [repeats, heads] each."""
     first = _first_halves(category.tobytes(), category.dtype.str, repeats, seed)
-    (one, one_other), (two, two_other) = [[_means(each, half) for half in (first, ~first)] for each in (a, b)]
-    across = _mean_correlation(one, two_other)
-    own = [_mean_correlation(one, one_other), _mean_correlation(two, two_other)]
+    return _means(values, first), _means(values, ~first)
+
+
+def _without_noise(a: tuple[Array, Array], b: tuple[Array, Array]) -> float | None:
+    """The `disattenuated` correlation, from `_of_halves` of both runs."""
+    across, *own = _mean_correlation(a[0], b[1]), _mean_correlation(*a), _mean_correlation(*b)
     if across is None or own[0] is None or own[1] is None or min(own[0], own[1]) <= 0:
         return None
     return across / float(np.sqrt(own[0] * own[1]))

@@ -9,6 +9,7 @@ from analyze.statistics.reliability import (
     between_halves,
     disattenuated,
     halves,
+    paired_reliability,
     rank_correlation,
     samples_needed,
     spearman_brown,
@@ -83,6 +84,9 @@ def test_halves_are_those_taken_one_by_one():
     alone = np.mean(own, axis=0)
     assert [split_half(each, category, repeats=10) for each in (a, b)] == pytest.approx(alone)
     found = disattenuated(a, b, category, repeats=10)
+    assert paired_reliability(a, b, category, repeats=10) == pytest.approx(
+        (found, split_half(b - a, category, repeats=10))
+    )
     assert found == (pytest.approx(np.mean(across) / np.sqrt(alone.prod())) if min(alone) > 0 else None)
 
 
