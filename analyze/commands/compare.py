@@ -79,10 +79,12 @@ def _two(settings: CompareSettings, a: "Heads", b: "Heads", flows: Sequence[str]
     from analyze.scores.accuracy import about_lead
 
     folder = output_folder(settings.output_dir, b, name_with("compared_with", b, a))
-    found = compare(
-        a, b, flows, text_scope=settings.text_scope, related=settings.related, resamples=settings.resamples,
-        seed=settings.seed, workers=workers,
-    )  # fmt: skip
+    with settings.load_beside() as loaded:
+        found = compare(
+            a, b, flows, text_scope=settings.text_scope, related=settings.related, resamples=settings.resamples,
+            seed=settings.seed, workers=workers,
+        )  # fmt: skip
+        loaded()
     shown: list[Shown | str] = (
         [Shown("settings that differ", found.settings, 4)] if len(found.settings) else ["", "no setting differs"]
     )

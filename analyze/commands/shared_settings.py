@@ -1,8 +1,11 @@
 """Settings that several commands of `analyze` share: each class is a group that a command's settings inherit from."""
 
 import re
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import KW_ONLY, dataclass
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +15,7 @@ from schemas.commands.shared import Page
 from schemas.files.locations import Location
 from schemas.manifest import TEXT_SCOPES
 from schemas.text import short
+from schemas.workers.beside import beside
 from schemas.workers.opening import open_workers
 from schemas.workers.work import LOCAL, Workers
 
@@ -102,6 +106,10 @@ class PictureSettings(Page, FolderSettings):
     _: KW_ONLY
     dpi: Annotated[int, "dots per inch", Between(10, 1200)] = 300  # at fewer, letters vanish
     format: Annotated[str, "format of the pictures", OneOf(("png", "pdf", "svg"))] = "png"
+
+    def load_beside(self) -> AbstractContextManager[Callable[[], object]]:
+        """Load what draws, which takes seconds, beside the reading of rows; what is yielded waits for it."""
+        return beside(partial(import_module, "analyze.drawing.figures"))
 
     def open_files(self) -> AbstractContextManager["FigureFiles"]:
         """Where all pictures of a command are made and written."""

@@ -23,7 +23,7 @@ from analyze.tables.tallies import tally
 from analyze.tables.text_scope import TextScope
 from analyze.tables.values import Values, observed_rows, read_together, sample_values
 from schemas.manifest import Manifest
-from schemas.workers.beside import beside
+from schemas.workers.beside import beside, both
 from schemas.workers.work import HERE, Workers
 
 _BINS = 50  # of a distribution
@@ -66,7 +66,11 @@ def paired_values(
             yield flow, [each[flow].read()[own] for each, own in zip(kept, rows, strict=True)]
         return
     for together in read_together(flows, *runs):
-        read = [sample_values(*each, workers=workers) for each in zip(runs, [together] * 2, scopes, strict=True)]
+        one, other = (
+            partial(sample_values, heads, together, scope, workers=workers)
+            for heads, scope in zip(runs, scopes, strict=True)
+        )
+        read = both(one, other) if workers is HERE else (one(), other())
         for flow in together:
             yield flow, [values.pop(flow)[own] for values, own in zip(read, rows, strict=True)]
 
@@ -95,26 +99,29 @@ def compare_masses(flow: str, a: Values, b: Values, clusters: Clusters, models: 
     low, high = _interval(clusters, of_samples["b"] - of_samples["a"])
     means = {name: float(values.mean()) for name, values in of_samples.items()}
     row = {"flow": flow, **means, "difference": means["b"] - means["a"], "low": float(low), "high": float(high)}
-    tables: dict[str, list[pd.DataFrame]] = {"distributions": [], "profiles": [], "heads": []}
+    one, other = (
+        partial(_of_run, name, flow, values, clusters, model, np.array(model.attending)[own])
+        for (name, values), model, own in zip(runs.items(), models, there, strict=True)
+    )
+    tables = [pd.concat(each, ignore_index=True) for each in zip(*both(one, other), strict=True)]
+    return Masses(pd.DataFrame([row]), *tables)
+
+
+def _of_run(
+    name: str, flow: str, values: Values, clusters: Clusters, model: Manifest, layers: Codes
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """The rows of one run in `distributions`, `profiles` and `heads` of `Masses`; `layers` are those that count."""
     limits = np.float64(0), np.float64(1)  # so that edges are not rounded to the type of the values
-    for (name, values), model, own in zip(runs.items(), models, there, strict=True):
-        layers = np.array(model.attending)[own]
-        counts, edges = np.histogram(np.clip(values, 0, 1), _BINS, limits)
-        shares = {"left": edges[:-1], "right": edges[1:], "share": counts / values.size}
-        tables["distributions"].append(pd.DataFrame({"run": name, "flow": flow} | shares))
-        of_layers = values.mean(axis=2, dtype=np.float64)
-        bounds = _interval(clusters, of_layers)
-        profile = {
-            "layer": layers,
-            "depth": (layers + 0.5) / model.layers,
-            "mean": of_layers.mean(axis=0),
-        }
-        profile |= dict(zip(("low", "high"), bounds, strict=True))
-        tables["profiles"].append(pd.DataFrame({"run": name, "flow": flow} | profile))
-        order = np.sort(values.mean(axis=0, dtype=np.float64).ravel())[::-1]
-        places = {"rank": (np.arange(len(order)) + 0.5) / len(order), "mean": order}
-        tables["heads"].append(pd.DataFrame({"run": name, "flow": flow} | places))
-    return Masses(pd.DataFrame([row]), *(pd.concat(each, ignore_index=True) for each in tables.values()))
+    counts, edges = np.histogram(np.clip(values, 0, 1), _BINS, limits)
+    shares = {"left": edges[:-1], "right": edges[1:], "share": counts / values.size}
+    of_layers = values.mean(axis=2, dtype=np.float64)
+    low, high = _interval(clusters, of_layers)
+    depth = (layers + 0.5) / model.layers
+    profile = {"layer": layers, "depth": depth, "mean": of_layers.mean(axis=0), "low": low, "high": high}
+    order = np.sort(values.mean(axis=0, dtype=np.float64).ravel())[::-1]
+    places = {"rank": (np.arange(len(order)) + 0.5) / len(order), "mean": order}
+    own = {"run": name, "flow": flow}
+    return pd.DataFrame(own | shares), pd.DataFrame(own | profile), pd.DataFrame(own | places)
 
 
 def _interval(clusters: Clusters, values: Array) -> tuple[Array, Array]:

@@ -1,4 +1,4 @@
-"""Two things at once: what is computed of answers, in a thread, while the rows of heads are read and tested."""
+"""Two things at once, in threads, such as what is computed of answers while the rows of heads are read and tested."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -7,6 +7,7 @@ from threading import Thread
 from typing import TypeVar
 
 _Found = TypeVar("_Found")
+_Other = TypeVar("_Other")
 
 
 @contextmanager
@@ -26,3 +27,10 @@ def beside(function: Callable[[], _Found]) -> Iterator[Callable[[], _Found]]:
 
     Thread(target=run, daemon=True).start()
     yield found.result
+
+
+def both(one: Callable[[], _Found], other: Callable[[], _Other]) -> tuple[_Found, _Other]:
+    """The results of two functions that are done at once; raises what the first raised, or else the second."""
+    with beside(other) as result:
+        found = one()
+        return found, result()

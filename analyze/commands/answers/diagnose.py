@@ -58,7 +58,7 @@ def diagnose_run(settings: DiagnoseSettings) -> Result:
     from analyze.diagnose import diagnose
     from analyze.image.failures import find_failures
 
-    with settings.open_workers() as workers:
+    with settings.open_workers() as workers, settings.load_beside() as loaded:
         heads = opened(settings.run, settings.prompt, workers=workers)
         heads, flows = with_flows(heads, settings.metrics, settings.step)
         pairs = None
@@ -73,6 +73,7 @@ def diagnose_run(settings: DiagnoseSettings) -> Result:
             found = diagnose(heads, flows, scope, resamples=settings.resamples, seed=settings.seed, workers=workers)
         except ValueError as error:
             raise HeadflowError(f"{settings.run}: {error}") from None
+        loaded()
     tables = {"states.csv": found.states, "worst.csv": found.worst}
     if found.positions is None:
         tables["contrasts.csv"] = found.contrasts

@@ -37,7 +37,7 @@ def compare_wordings(settings: PromptsSettings) -> Result:
     from analyze.scores.accuracy import about_lead
     from analyze.wordings import compare_prompts
 
-    with settings.open_workers() as workers:
+    with settings.open_workers() as workers, settings.load_beside() as loaded:
         heads = opened(settings.run, mixed=True, workers=workers)
         heads, flows = with_flows(heads, settings.metrics, settings.step)
         folder = output_folder(settings.output_dir, heads, "prompts")
@@ -45,6 +45,7 @@ def compare_wordings(settings: PromptsSettings) -> Result:
             heads, flows, text_scope=settings.text_scope, baseline=settings.baseline, resamples=settings.resamples,
             seed=settings.seed, workers=workers,
         )  # fmt: skip
+        loaded()
     tables = {"heads.csv": found.heads}
     if len(found.whole):
         tables |= {

@@ -4,7 +4,7 @@ from threading import Event
 
 import pytest
 
-from schemas.workers.beside import beside
+from schemas.workers.beside import beside, both
 
 
 def test_a_function_is_done_beside_the_block():
@@ -25,3 +25,11 @@ def test_an_error_of_the_block_waits_for_nothing():
     with pytest.raises(KeyError), beside(never.wait):
         raise KeyError
     never.set()
+
+
+def test_both_raise_what_the_first_raised_or_else_the_second():
+    assert both(lambda: 1, lambda: "a") == (1, "a")
+    with pytest.raises(KeyError):
+        both({}.popitem, lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        both(lambda: 1, lambda: 1 / 0)
