@@ -18,6 +18,7 @@ from schemas.store.run import Run
 from schemas.text import listed
 
 BATCH = 2**15  # rows read at once: their columns fit into a core's cache
+Codes = npt.NDArray[np.int64]
 REMEDY = "a run keeps all rows of a sample or none: select samples with `subset`, or extract again"
 
 
@@ -56,6 +57,51 @@ def part_cells(
         yield sample, cells.add(sample, *(batch[axis].to_numpy() for axis in axes)), batch
     if wrong := cells.wrong():
         raise HeadflowError(f"{path} {wrong}; {REMEDY}")
+
+
+def part_in_order(
+    run: Run, path: Location, samples: Sequence[str], columns: Sequence[str]
+) -> tuple[Codes, dict[str, npt.NDArray[np.float32]]] | None:
+    """The rows of one part of a table without steps, where they stand in order, as writers leave them.
+
+    All keys are compared, as arrays: nothing is done for each row.
+
+    Args:
+        path, samples: as for `part_cells`.
+        columns: of float32.
+
+    Returns:
+        The positions in `samples` of those whose rows follow each other, each sample once, and by column the values
+        [samples, cells]; None if rows stand in any other order, lack or repeat a cell, or are of other samples.
+
+    Raises:
+        HeadflowError: the part is missing or unreadable, or has values out of range.
+    """
+    grid = Grid.of(run, path.parent.name)
+    if grid.every or grid.pictured:
+        return None
+    cells = grid.named(np.argwhere(grid.kept))
+    read = run.read_part(path, ["sample_id", *cells, *columns])
+    if read.num_rows != len(samples) * grid.cells:
+        return None
+    blocks = {name: _whole(read[name]).reshape(-1, grid.cells) for name in (*cells, *columns)}
+    if not all((blocks[axis] == own).all() for axis, own in cells.items()):
+        return None
+    ids = read["sample_id"].combine_chunks()
+    codes = _whole(ids.indices).reshape(-1, grid.cells)
+    place = {name: number for number, name in enumerate(samples)}
+    names = ids.dictionary.to_pylist()
+    found = np.array([place.get(names[code], -1) for code in codes[:, 0].tolist()], np.int64)
+    if not (codes == codes[:, :1]).all() or not np.array_equal(np.sort(found), np.arange(len(samples))):
+        return None
+    return found, {name: blocks[name] for name in columns}
+
+
+def _whole(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[Any]:
+    """A column without nulls as one array, without a copy where it is one already."""
+    values = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    found: npt.NDArray[Any] = values.to_numpy()
+    return found
 
 
 def part_values(run: Run, table: str, part: Part, samples: Sequence[str]) -> list[npt.NDArray[np.float32]]:

@@ -77,16 +77,16 @@ class TextScope:
         """The scope of only some of the samples, by their positions."""
         return replace(self, factors=self.factors[samples]) if self.converts else self
 
-    def values(self, flow: str, columns: Mapping[str, Array]) -> Array:
-        """One flow in this scope, float64 [samples, layers, heads].
+    def values(self, flow: str, columns: Mapping[str, npt.NDArray[np.floating]]) -> npt.NDArray[np.floating]:
+        """One flow in this scope, [samples, layers, heads]: float64 if it is converted, else as it is in `columns`.
 
         Args:
-            columns: of `heads`, for the samples of this scope: float64 [samples, layers, heads]; the method `columns`
-                says which are needed.
+            columns: of `heads`, for the samples of this scope, [samples, layers, heads]; the method `columns` says
+                which are needed.
         """
         values = columns[flow]
         if self.converts and flow == "t2v":
             return values * self.factors[:, None, None]
         if self.converts and flow == "v2t":
-            return np.maximum(values - columns["v2sys"], 0)  # rounding may leave -1e-8
+            return np.maximum(np.subtract(values, columns["v2sys"], dtype=np.float64), 0)  # rounding may leave -1e-8
         return values

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from analyze.statistics.clusters import Array
 from analyze.tables.parts.steps import AT, read_step_columns
-from analyze.tables.rows import part_cells
+from analyze.tables.rows import part_cells, part_in_order
 from analyze.tables.text_scope import TextScope
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
@@ -86,6 +86,11 @@ class ValuesTask:
             HeadflowError: a part is missing, unreadable, or does not fit the manifest; or it does not have one row for
                 each (layer, head) of each observed sample, and no others; or values are not finite.
         """
+        for own, values in self.values_as_read():
+            yield own, {flow: array.astype(np.float64, copy=False) for flow, array in values.items()}
+
+    def values_as_read(self) -> Iterator[tuple[slice, dict[str, npt.NDArray[np.floating]]]]:
+        """As `values`, float32 where nothing was computed of what the part has."""
         first = 0
         for part in self.parts:
             own = slice(first, first := first + len(part.ids))
@@ -110,23 +115,38 @@ def read_values(
     chosen, layers = task
     shape = len(chosen.samples), len(layers), chosen.run.manifest.heads
     found = {flow: np.empty(shape, np.float32) for flow in chosen.flows}
-    for own, values in chosen.values():
+    kept = slice(None) if list(layers) == list(range(chosen.run.manifest.shape[0])) else layers
+    for own, values in chosen.values_as_read():
         for flow, array in values.items():
-            found[flow][own] = array[:, layers]
+            found[flow][own] = array[:, kept]
     return chosen.samples, found
 
 
-def _columns(run: Run, part: PartSamples, columns: Sequence[str]) -> dict[str, Array]:
-    """Columns of one part, by name: float64 [samples read, layers, heads]; those of `steps` as `g2v@mean`."""
-    shape, everyone = (len(part.ids), *run.manifest.shape), [*part.ids, *part.others]
-    of_steps = [name for name in columns if AT in name]
-    found = {name: np.empty(shape) for name in columns if name not in of_steps}
-    if found:
-        for _, cell, batch in part_cells(run, run.path / "heads" / part.name, everyone, list(found)):
-            own = cell < np.prod(shape) if part.others else slice(None)
-            for name, values in found.items():
-                values.reshape(-1)[cell[own]] = batch[name].to_numpy()[own]
+def _columns(run: Run, part: PartSamples, columns: Sequence[str]) -> dict[str, npt.NDArray[np.floating]]:
+    """Columns of one part, by name: [samples read, layers, heads], float32; of `steps`, as `g2v@mean`, float64."""
+    everyone, of_steps = [*part.ids, *part.others], [name for name in columns if AT in name]
+    found: dict[str, npt.NDArray[np.floating]] = {}
+    if plain := [name for name in columns if name not in of_steps]:
+        found |= _columns_of_heads(run, part, everyone, plain)
     if of_steps:
         read = read_step_columns(run, part.name, everyone, of_steps)
         found |= {name: values[: len(part.ids)] for name, values in read.items()}
+    return found
+
+
+def _columns_of_heads(
+    run: Run, part: PartSamples, everyone: Sequence[str], columns: Sequence[str]
+) -> dict[str, npt.NDArray[np.float32]]:
+    path, shape = run.path / "heads" / part.name, (len(part.ids), *run.manifest.shape)
+    if (read := part_in_order(run, path, everyone, columns)) is not None:
+        place, blocks = read
+        if np.array_equal(place, np.arange(shape[0])):
+            return {name: values.reshape(shape) for name, values in blocks.items()}
+        order = np.argsort(place)[: shape[0]]
+        return {name: values[order].reshape(shape) for name, values in blocks.items()}
+    found = {name: np.empty(shape, np.float32) for name in columns}
+    for _, cell, batch in part_cells(run, path, everyone, columns):
+        own = cell < np.prod(shape) if part.others else slice(None)
+        for name, values in found.items():
+            values.reshape(-1)[cell[own]] = batch[name].to_numpy()[own]
     return found

@@ -1,5 +1,6 @@
 """Oracle: pandas on the whole table."""
 
+import shutil
 from collections import Counter
 
 import numpy as np
@@ -33,9 +34,14 @@ def run(tmp_path_factory):
 
 
 @pytest.mark.parametrize("layers", [None, [2, 0], [1]])
-@pytest.mark.parametrize("at_once", [5, 10**6])
-def test_values_are_those_of_the_table(run, monkeypatch, layers, at_once):
-    monkeypatch.setattr("analyze.tables.rows.BATCH", at_once)
+@pytest.mark.parametrize("order", ["as written", "samples backwards", "mixed"])
+def test_values_are_those_of_the_table(run, tmp_path, monkeypatch, layers, order):
+    monkeypatch.setattr("analyze.tables.rows.BATCH", 5)
+    if order != "as written":
+        blocks = np.arange(48).reshape(8, 6)[::-1].ravel()  # of 8 samples observed, 6 rows each
+        places = blocks if order == "samples backwards" else np.random.default_rng(0).permutation(48)
+        run = shutil.copytree(run, tmp_path / "run")
+        rewrite(run, "heads", lambda content: content.take(places))
     heads, _ = open_heads(run)
     found = sample_values(heads, ["t2v", "a2v"], heads.scope(None), layers)
     rows = pd.read_parquet(run / "heads").astype({"sample_id": str})
@@ -52,11 +58,11 @@ def test_flows_that_memory_has_room_for_are_read_together(run, monkeypatch, room
     """8 samples of 6 values: each column is read once, and what tells rows apart once for each reading."""
     read = Counter[str]()
 
-    def batches(run, path, names, rows, original=Run.batches):
-        read.update(name for name in names if path.parent.name == "heads")
-        return original(run, path, names, rows)
+    def read_part(run, path, only=None, original=Run.read_part, **more):
+        read.update(name for name in only or () if path.parent.name == "heads")
+        return original(run, path, only, **more)
 
-    monkeypatch.setattr(Run, "batches", batches)
+    monkeypatch.setattr(Run, "read_part", read_part)
     monkeypatch.setattr("analyze.tables.values.MOST_HELD", room)
     heads, _ = open_heads(run)
     flows = ["t2v", "v2t", "q2v", "a2v"]
@@ -97,6 +103,23 @@ def test_values_of_other_tables_are_those_of_the_table(tmp_path, table):
     for position, name in enumerate(observed_samples(heads)["sample_id"]):
         expected = rows[rows["sample_id"] == name].sort_values(["layer", *(["head"] if "head" in rows else [])])
         assert found[position].ravel().tolist() == expected[column].tolist()
+
+
+@pytest.mark.parametrize(
+    ("places", "fault"),
+    [
+        (np.arange(1, 48), r"lacks rows of OCR/0 .*, and none for layer 0, head 0"),
+        (np.append(np.arange(47), 46), r"lacks rows of OCR/4#2 .*layer 2, head 1.*, repeats rows of OCR/4#2"),
+        (np.r_[:47, 41], r"lacks rows of OCR/4#2 .*layer 2, head 1.*, repeats rows of OCR/4;"),
+    ],
+)
+def test_a_row_that_is_missing_or_twice(run, tmp_path, places, fault):
+    """However rows are compared, those of 8 samples with 6 rows each; the last two are of another head, or sample."""
+    run = shutil.copytree(run, tmp_path / "run")
+    rewrite(run, "heads", lambda content: content.take(places))
+    heads, _ = open_heads(run)
+    with pytest.raises(HeadflowError, match=fault):
+        sample_values(heads, ["a2v"], heads.scope(None))
 
 
 def test_another_table_that_lacks_a_row(tmp_path):
