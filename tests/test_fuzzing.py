@@ -44,6 +44,7 @@ FEW = max(2, EXAMPLES // 5)  # where each takes a while
 TABLES = ("heads", "samples", *EXTRAS)
 JOB = "single"
 OF_JOB = tuple(f"jobs/{JOB}/{name}" for name in ("run.json", LEDGER, f"knockouts/{PART}"))
+FEW_PICTURES = ("--dpi", "10", "--layers", "0")
 PICTURED = ("category", "layer", "head", "t2v", "v2t", "v2sys")  # columns that pictures are drawn of
 ENDS = (0, 1, 2)  # done, done and something was found, refused
 
@@ -102,7 +103,7 @@ class Broken:
         ]
         commands.append(["resume"])
         if not name.startswith(tuple(EXTRAS)):  # which few commands read
-            drawn = (["plots", run, "--dpi", "10"], ["verify", run, "--dpi", "10"])
+            drawn = (["plots", run, *FEW_PICTURES], ["verify", run, "--dpi", "10"])
             commands += [["summary", run], ["export-pt", run], *drawn]
         some = st.lists(st.sampled_from(commands), min_size=2, max_size=2, unique_by=tuple)
         for words in [["validate", run], *data.draw(some)]:
@@ -313,7 +314,7 @@ def test_flags(broken, place):
     @tried()
     @given(st.lists(flag, max_size=3))
     def test(flags):
-        argv = ["plots", str(broken.whole), "--output-dir", str(place / "plots" / "in"), "--dpi", "10", *chain(*flags)]
+        argv = ["plots", str(broken.whole), "--output-dir", str(place / "plots" / "in"), *FEW_PICTURES, *chain(*flags)]
         ends(lambda: analyze(argv))
         assert {file.name for file in (place / "plots").glob("*")} <= {"in"}
 
@@ -357,7 +358,7 @@ def test_questions_that_are_asked(place, questions, hostile, family, mode, monke
         assert ends(lambda: extract_main(argv)) == 0
         assert list(validate(run)) == []
         for command in ("summary", "export-pt", "plots"):
-            more = ["--dpi", "10", "--metrics", "t2v"] if command == "plots" else []
+            more = [*FEW_PICTURES, "--metrics", "t2v"] if command == "plots" else []
             to = ["--output-dir", str(out / "in")]
             ends(lambda command=command, more=more, to=to: analyze([command, str(run), *to, *more]))
         assert {file.name for file in out.glob("*")} <= {"in"}

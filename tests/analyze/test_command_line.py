@@ -24,7 +24,7 @@ from tests.support.forks import start, wait
 from tests.support.runs import edit_manifest, put, rewrite, write_run
 
 ROOT = Path(__file__).parents[2]
-PLOTS = ["plots", "--dpi", "20", "--layers", "0", "--categories", "OCR"]
+PLOTS = ["plots", "--dpi", "20", "--layers", "0", "--categories", "OCR", "--metrics", "t2v"]
 CAPBSET_DROP, DAC_OVERRIDE = 24, 1  # of prctl: root, too, is then refused what the permissions of a file refuse
 
 

@@ -126,7 +126,7 @@ def test_a_scope_that_would_be_wrong_is_refused(made_up, capsys):
             "`no-system`; see --text-scope\n"
         )
         edit_manifest(made_up, causal=True)
-        flags = ["--dpi", "20"] if command == "plots" else []
+        flags = ["--dpi", "20", "--layers", "0", "--metrics", "t2v"] if command == "plots" else []
         assert main([command, str(made_up), "--text-scope", "no-system", *flags]) == 0
         capsys.readouterr()
 

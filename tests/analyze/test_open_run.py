@@ -73,7 +73,8 @@ def test_one_picture_is_drawn_and_no_other(path, tmp_path, monkeypatch):
     picture = found.picture("mme_head_map_t2v")
     assert found.picture("mme_head_map_t2v") is picture
     assert len(drawn) == 1
-    assert main(["plots", str(path), "--dpi", "20", "--two-columns", "--output-dir", str(tmp_path)]) == 0
+    flags = ["--dpi", "20", "--two-columns", "--layers", "0", "--categories", "OCR"]
+    assert main(["plots", str(path), *flags, "--output-dir", str(tmp_path)]) == 0
     assert picture._repr_png_() == (tmp_path / "mme_head_map_t2v.png").read_bytes()
     assert picture.width == pytest.approx(6.9)
     assert len(repr(picture)) < 100

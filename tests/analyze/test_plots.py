@@ -242,7 +242,10 @@ def test_an_overwritten_run_keeps_neither_pictures_nor_tables(made_up, tmp_path,
     monkeypatch.chdir(made_up.parent)
     (made_up / "mine.png").write_bytes(b"mine")
     before = set(made_up.iterdir())
-    for command in (["plots", made_up.name, "--dpi", "20"], ["summary", str(made_up)]):
+    for command in (
+        ["plots", made_up.name, "--layers", "0", "--metrics", "t2v"],
+        ["summary", str(made_up)],
+    ):
         assert main(command) == 0
     assert main(["verify", str(made_up), "--dpi", "20"]) == 2  # made up, so not to be compared
     made = {file.name for file in set(made_up.iterdir()) - before}

@@ -41,13 +41,17 @@ def made_up(random: np.random.Generator, world: World, images: int) -> pd.DataFr
         chance = random.beta(ALIKE * share, ALIKE * (1 - share), (images, 1))
         return random.random((images, 3)) < chance
 
+    def said(yes: np.ndarray) -> np.ndarray:
+        return np.where(yes, "Yes", "No")
+
     name = np.repeat(np.arange(images), 6).astype(str)
     yes, there = np.tile(np.repeat([True, False], 3), images), right(world.found)
     tables = []
     for category, share in zip(POPE.totals["mean"], world.left_out, strict=True):
         correct = np.concatenate([there, right(share)], axis=1).ravel()
-        tables.append(pd.DataFrame({"category": category, "answer": yes, "prediction": yes == correct, "image": name}))
-    table = pd.concat(tables, ignore_index=True).replace({True: "Yes", False: "No"})
+        answers = {"answer": said(yes), "prediction": said(yes == correct)}
+        tables.append(pd.DataFrame({"category": category, **answers, "image": name}))
+    table = pd.concat(tables, ignore_index=True)
     return table.assign(sample_id=table.index.astype(str), image_sha256=table["image"], question_id=None, status="ok")
 
 

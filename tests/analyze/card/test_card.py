@@ -198,7 +198,7 @@ def test_the_score_is_that_of_summary(run, tmp_path, capsys):
 
 
 def test_pictures_of_the_whole_run_go_with_it(run, tmp_path):
-    assert main(["plots", str(run), "--dpi", "20", "--metrics", "t2v"]) == 0
+    assert main(["plots", str(run), "--dpi", "20", "--metrics", "t2v", "--layers", "0", "--categories", "OCR"]) == 0
     (run / "sample_head_map_secret.png").write_text(SECRET)
     assert card(run, tmp_path / "out") == 0
     links = re.findall(r"!\[.*\]\((.*)\)", front_matter(tmp_path / "out")[1])

@@ -46,7 +46,7 @@ def test_halves_make_the_whole(made_up, halves, tmp_path, capsys):
         assert main(["summary", str(run)]) == 0
     one, other = (pd.read_csv(run / "summary.csv") for run in (made_up, tmp_path / "out"))
     pd.testing.assert_frame_equal(one, other, rtol=1e-12)
-    for command in ("plots --dpi 20", "export-pt"):
+    for command in ("plots --dpi 20 --layers 0 --metrics t2v --categories OCR", "export-pt"):
         name, *flags = command.split()
         assert main([name, str(tmp_path / "out"), *flags]) == 0
 

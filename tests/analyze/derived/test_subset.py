@@ -71,7 +71,7 @@ def test_it_has_the_rows_that_pandas_selects(run, tmp_path, flags):
 def test_every_command_reads_it(run, tmp_path, capsys):
     assert subset(run, tmp_path / "out", categories=["color"]) == 0
     assert capsys.readouterr().out == f"7 of 11 samples in {tmp_path / 'out'}\n"
-    for command in ("summary", "export-pt", "plots --dpi 20", "verify --dpi 20", "validate"):
+    for command in ("summary", "export-pt", "plots --dpi 20 --layers 0 --metrics t2v", "verify --dpi 20", "validate"):
         name, *flags = command.split()
         assert main([name, str(tmp_path / "out"), *flags]) == (2 if name == "verify" else 0)
         assert capsys.readouterr().err.count("error") == 0
