@@ -46,9 +46,12 @@ class Observation:
         Returns:
             Output like `query`.
         """
-        output, lse = self._kernel.attend(query, key, value, scale)
         further = self._batch.further
-        if further is not None:
+        if further is None:
+            output, lse = self._kernel.attend(query, key, value, scale)
+        else:
+            output, some = torch.empty_like(query), slice(0, self._batch.layout.causal)
+            output[:, :, some], lse = self._kernel.attend(query[:, :, some], key[:, :, some], value[:, :, some], scale)
             rows = further.rows
             output[:, :, rows], sums = softmax_attention(query[:, :, rows], key, value, further, scale=scale)
             self._further.append(sums)
