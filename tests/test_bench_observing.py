@@ -14,6 +14,13 @@ from tests.bench.variants import SHAPES, Variants, build
 TINY = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
 
 
+class Usual:
+    """Stands for a public package, which the tests do without."""
+
+    def __init__(self, variants):
+        self.run = variants.plain
+
+
 @pytest.fixture
 def tiny(monkeypatch):
     short, long = SHAPES["cpu"]
@@ -28,6 +35,8 @@ def test_every_row_is_measured(tiny, tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(bench, "memory_of", lambda _, variant, **__: None if variant == "usual" else 100.0)
     monkeypatch.setattr(Variants, "usual", short_of_memory)
+    monkeypatch.setattr(bench, "installed", lambda: {"nnsight": True, "transformer_lens": False, "unknown": True})
+    monkeypatch.setattr(bench, "Alternative", lambda name, own: Usual(own) if name == "nnsight" else {}[name])
     argv = ["--device=cpu", "--rounds=2", "--end-to-end-rounds=1", "--images=3", "--batch-size=2", "--profile"]
     monkeypatch.setattr("sys.argv", ["bench", *argv, f"--json={tmp_path / 'bench.json'}"])
     bench.main()
@@ -47,6 +56,8 @@ def test_every_row_is_measured(tiny, tmp_path, monkeypatch, capsys):
         "extract / bare loop",
         "host",
         variants[1],
+        "nnsight / plain",
+        "nnsight / plain, peak memory",
         *variants,
         *memory,
     ]
@@ -54,6 +65,8 @@ def test_every_row_is_measured(tiny, tmp_path, monkeypatch, capsys):
     assert [row["value"] for row in rows if row["what"].startswith("usual")] == ["no memory", "no memory", "no value"]
     out = capsys.readouterr().out
     assert all(f"| {row['what']} | {row['value']} |" in out for row in rows)
+    assert "| transformer_lens | not installed | no row of it |" in out
+    assert "| unknown | not measured | KeyError: 'unknown' |" in out
     assert "6 samples, batch 2" in out
     assert "aten::_scaled_dot_product_flash_attention_for_cpu" in out
 

@@ -25,6 +25,7 @@ import transformers
 
 from extract.models.checkpoint import choose_dtype, use_device
 from schemas.text import one_line
+from tests.bench.alternatives import Alternative, installed
 from tests.bench.variants import SHAPES, WORDINGS, EndToEnd, Shape, Variants, build, make_images
 
 MME_QUESTIONS = 2374
@@ -201,6 +202,37 @@ def compare_memory(report: Report, shape: Shape, device: torch.device, dtype: to
         report.add(f"{variant} / plain, peak memory", f"{mine / plain:.2f}", detail, megabytes=growth)
 
 
+def alternative_of(name: str, shape: Shape, device: torch.device, dtype: torch.dtype) -> Alternative:
+    """A public package's way, over a model that is built here."""
+    return Alternative(name, variants_of(shape, device, dtype))
+
+
+def compare_alternatives(
+    report: Report, shape: Shape, variants: Variants, rounds: int, device: torch.device, dtype: torch.dtype
+) -> None:
+    """Time and peak memory of public packages by plain; a line for those that are not measured."""
+    on_cuda = device.type == "cuda"
+    for name, there in installed().items():
+        if not there:
+            print(f"| {name} | not installed | no row of it |", flush=True)
+            continue
+        try:
+            other = alternative_of(name, shape, device, dtype)
+            runs: dict[str, Callable[[], object]] = {"plain": partial(variants.run, "plain"), name: other.run}
+            seconds = interleave(runs, rounds)
+        except Exception as error:  # a package raises anything, of this model or this release
+            print(f"| {name} | not measured | {type(error).__name__}: {one_line(error)[:200]} |", flush=True)
+            continue
+        del other, runs
+        where = f"{shape.name}, {variants.one.input_ids.shape[1]} tokens, batch {shape.batch}"
+        report.add(f"{name} / plain", f"{ratio(seconds, name, 'plain'):.3f}", where, seconds=seconds)
+        grown = memory_of(partial(alternative_of, name, shape, device, dtype), name, on_cuda=on_cuda)
+        plain = memory_of(partial(variants_of, shape, device, dtype), "plain", on_cuda=on_cuda)
+        if grown is not None and plain is not None:
+            detail = f"{where}; plain {plain:.0f} MB, {name} {grown:.0f} MB"
+            report.add(f"{name} / plain, peak memory", f"{grown / plain:.2f}", detail, megabytes=[plain, grown])
+
+
 def compare_end_to_end(report: Report, variants: Variants, arguments: argparse.Namespace) -> None:
     """The extract stage by a bare loop."""
     with tempfile.TemporaryDirectory() as folder:
@@ -259,6 +291,7 @@ def main() -> None:
     compare_sequences(report, short, variants, arguments.rounds)
     compare_end_to_end(report, variants, arguments)
     compare(report, short, variants, "usual", max(2, arguments.rounds // 3))
+    compare_alternatives(report, short, variants, max(2, arguments.rounds // 3), device, dtype)
     del variants
     variants, rounds = Variants(build(long, device, dtype), long.batch), max(3, arguments.rounds // 2)
     compare(report, long, variants, "observed", rounds)
