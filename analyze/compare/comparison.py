@@ -27,6 +27,7 @@ from schemas.workers.beside import beside, both
 from schemas.workers.work import HERE, Workers
 
 _BINS = 50  # of a distribution
+_AT_ONCE = 256  # samples whose values are clipped at once
 KeptFlows = Mapping[str, ExactValues]
 
 
@@ -112,7 +113,9 @@ def _of_run(
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """The rows of one run in `distributions`, `profiles` and `heads` of `Masses`; `layers` are those that count."""
     limits = np.float64(0), np.float64(1)  # so that edges are not rounded to the type of the values
-    counts, edges = np.histogram(np.clip(values, 0, 1), _BINS, limits)
+    edges, counts = np.histogram_bin_edges([], _BINS, limits), np.zeros(_BINS, np.int64)
+    for first in range(0, len(values), _AT_ONCE):
+        counts += np.histogram(np.clip(values[first : first + _AT_ONCE], 0, 1), _BINS, limits)[0]
     shares = {"left": edges[:-1], "right": edges[1:], "share": counts / values.size}
     of_layers = values.mean(axis=2, dtype=np.float64)
     low, high = _interval(clusters, of_layers)

@@ -24,6 +24,7 @@ Codes = npt.NDArray[np.int64]
 
 BY_HASH = ("image_sha256", "image", "question_id", "sample_id")
 _SHARED = "images that questions share"
+_AT_ONCE = 2**20  # values copied at once
 
 
 def image_names(samples: "pd.DataFrame", by: Sequence[str] = BY_HASH) -> "pd.Series":
@@ -136,11 +137,18 @@ def sums_of_each(codes: Codes, values: npt.NDArray[np.generic]) -> Array:
     """
     order, counts = np.argsort(codes, kind="stable"), np.bincount(codes)
     starts, more = np.cumsum(counts) - counts, np.arange(len(counts))
-    found: Array = values[order[starts]].astype(np.float64)
-    for place in range(1, int(counts.max(initial=0))):
+    found: Array = np.empty((len(counts), *values.shape[1:]))
+    size = max(1, _AT_ONCE // max(1, found[:1].size))
+    for place in range(max(1, int(counts.max(initial=0)))):
         more = more[counts[more] > place]
-        own = ... if len(more) == len(counts) else more  # all of them, without a copy
-        found[own] += values[order[starts[more] + place]]
+        for first in range(0, len(more), size):  # some at once, as they are copied
+            own = more[first : first + size]
+            rows = values[order[starts[own] + place]]
+            where = slice(first, first + len(own)) if len(more) == len(counts) else own  # all of them, without a copy
+            if place:
+                found[where] += rows
+            else:
+                found[where] = rows
     return found
 
 

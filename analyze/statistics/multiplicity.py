@@ -13,6 +13,7 @@ from analyze.statistics.clusters import Array, Codes
 
 FLIPS, _SEED, _LEVEL = 10_000, 0, 0.05
 _ROWS = 250  # sign flips computed at once: what memory they take is used again; an even number, see `_sign_bits`
+_COLUMNS = 128  # tests, at least, whose squares are held at once
 _ROUNDING = 16 * float(np.finfo(np.float32).eps)  # far more than products of signs in float32 are off by
 FLOOR = 1e-5  # of float32: smaller differences are those of rounding, however regular
 _Float = TypeVar("_Float", bound=np.floating)
@@ -63,7 +64,8 @@ def sign_flip_maximum(
         raise ValueError("sign flips need an image")
     number = len(differences)
     mean = differences.mean(axis=0)
-    squares = (differences**2).sum(axis=0)
+    blocks = np.array_split(differences, max(1, differences.shape[1] // _COLUMNS), axis=1)
+    squares = np.concatenate([(each**2).sum(axis=0) for each in blocks])
     reached = _reached(differences, mean, squares, _sign_bits(number, flips, seed))
     p = np.minimum(tests * (1 + reached) / (flips + 1), 1)
     return Tested(mean, p, (p <= level) & (np.abs(mean) > floor))
