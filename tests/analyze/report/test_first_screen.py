@@ -22,8 +22,15 @@ def test_the_sentence_and_a_picture_are_on_the_first_screen(shown, width):
         assert text.is_visible()
 
 
-def test_definitions_open_by_click_and_by_key_one_at_a_time(shown):
+def test_definitions_are_of_what_the_first_screen_says_and_open_one_at_a_time(shown):
+    """By click and by key."""
     page = shown()
+    names = [each.split("\n")[0] for each in page.locator(".definitions > span").all_inner_texts()]
+    assert {"Mattering", "Rank correlation", "Lead", "Margin"} <= {name.removesuffix("?").strip() for name in names}
+    about = page.locator(".about")  # a paragraph with a definition in it: a browser ends a paragraph before one
+    assert re.match(r"\d+ of \d+ images are in the page\..*A map shows", about.inner_text(), re.DOTALL)
+    about.locator(".define summary").click()
+    assert "Every second image" in about.inner_text()
     reliability = page.locator("#numbers .define").last
     reliability.locator("summary").click()
     assert "other images" in reliability.locator(".meaning").inner_text()
@@ -34,20 +41,6 @@ def test_definitions_open_by_click_and_by_key_one_at_a_time(shown):
     assert "The unit is the image" in page.locator("#numbers .meaning:visible").inner_text()
     page.keyboard.press("Enter")
     assert page.locator(".meaning:visible").count() == 0
-
-
-def test_the_definitions_are_of_what_the_first_screen_says(shown):
-    page = shown()
-    names = [each.split("\n")[0] for each in page.locator(".definitions > span").all_inner_texts()]
-    assert {"Mattering", "Rank correlation", "Lead", "Margin"} <= {name.removesuffix("?").strip() for name in names}
-
-
-def test_what_is_said_of_images_and_maps_is_one_paragraph(shown):
-    """With a definition in it: a browser ends a paragraph before one."""
-    about = shown().locator(".about")
-    assert re.match(r"\d+ of \d+ images are in the page\..*A map shows", about.inner_text(), re.DOTALL)
-    about.locator(".define summary").click()
-    assert "Every second image" in about.inner_text()
 
 
 def test_it_is_said_that_maps_are_of_other_tokens_than_the_measure(shown):
