@@ -1,6 +1,8 @@
 """Forks of this process: what they run finds torch and other large libraries imported, which takes seconds."""
 
+import io
 import os
+import runpy
 import subprocess
 import sys
 import tempfile
@@ -10,6 +12,8 @@ from collections.abc import Callable, Collection
 
 from tqdm import tqdm
 
+CLOSED, GONE = "closed", "gone"  # of a stream: it is closed; nobody reads it any more
+AT_EXIT = 120  # Python's code where a stream cannot be flushed at its end
 OURS = ("schemas", "extract", "analyze", "data")
 
 
@@ -74,3 +78,69 @@ def _run(code: str, arguments: list[str], dropped: Collection[str], outputs: tup
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
+
+
+def run_module(
+    name: str, *words: str, out: str | None = None, error: str | None = None, buffered: bool = True
+) -> subprocess.CompletedProcess:
+    """Run a module as `python -m` does, with its streams as a shell would make them.
+
+    Args:
+        out: where stdout goes: `CLOSED`, `GONE`, or the path of a file; None: it is returned.
+        error: where stderr goes.
+        buffered: False as Python is with `PYTHONUNBUFFERED`.
+    """
+    with tempfile.TemporaryFile("w+") as kept_out, tempfile.TemporaryFile("w+") as kept_error:
+        child = os.fork()
+        if not child:
+            status = 1
+            try:
+                status = _as_program(name, words, (out, kept_out.fileno()), (error, kept_error.fileno()), buffered)
+            finally:
+                os._exit(status)
+        code = wait(child)
+        for file in (kept_out, kept_error):
+            file.seek(0)
+        return subprocess.CompletedProcess(words, code, kept_out.read(), kept_error.read())
+
+
+def _as_program(
+    name: str,
+    words: tuple[str, ...],
+    out: tuple[str | None, int],
+    error: tuple[str | None, int],
+    buffered: bool,
+) -> int:
+    for number, (where, kept) in ((1, out), (2, error)):
+        if where == GONE:
+            reader, kept = os.pipe()
+            os.close(reader)
+        elif where not in (None, CLOSED):
+            kept = os.open(where, os.O_WRONLY)
+        os.dup2(kept, number)
+    sys.stdout, sys.stderr = (_stream(number, buffered) for number in (1, 2))
+    for number, (where, _) in ((1, out), (2, error)):
+        if where == CLOSED:  # for which Python has no stream
+            os.close(number)
+            setattr(sys, ("stdout", "stderr")[number - 1], None)
+    sys.argv[:] = [name, *words]
+    status = 0
+    try:
+        runpy.run_module(f"{name}.__main__", run_name="__main__")
+    except SystemExit as stop:
+        status = int(stop.code or 0)
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        try:
+            stream.flush()
+        except OSError:
+            os.write(2, b"Exception ignored while a stream is flushed\n")
+            status = AT_EXIT
+    return status
+
+
+def _stream(number: int, buffered: bool) -> io.TextIOWrapper:
+    raw = open(number, "wb", buffering=-1 if buffered else 0, closefd=False)  # noqa: SIM115
+    return io.TextIOWrapper(raw, line_buffering=number == 2, write_through=not buffered)
