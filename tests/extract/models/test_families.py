@@ -247,7 +247,7 @@ def test_a_run_says_how_it_was_done(ask, name, sequences, attention):
     assert np.abs(one.to_numpy() - both.to_numpy()).max() <= 5e-6
 
 
-SIZES = ((1, 1), (2, 3), (1, 300), (1500, 20), (20, 1500), (20_000, 30), (3, 20_000))
+SIZES = ((1, 1), (2, 3), (20, 1500), (20_000, 30), (3, 20_000))
 
 
 @pytest.mark.parametrize(
