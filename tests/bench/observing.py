@@ -7,6 +7,7 @@ tests/bench/variants.py says what each variant is.
 
 import argparse
 import json
+import math
 import multiprocessing
 import os
 import platform
@@ -247,9 +248,9 @@ def compare_end_to_end(report: Report, variants: Variants, arguments: argparse.N
         detail = f"{where}; bare {bare:.3g} s, extract {whole:.3g} s, {rate:.1f} samples/s"
         report.add("extract / bare loop", f"{ratio(seconds, 'extract', 'bare'):.3f}", detail, seconds=seconds)
         passes = len(run.prepared)
-        host = [1000 * each / passes for each in interleave({"host": run.host}, HOST_ROUNDS, time.process_time)["host"]]
+        host = [1000 * statistics.median(run.host() or [math.nan]) for _ in range(HOST_ROUNDS)]
         floor = 1000 * FLOOR_SECONDS / MME_QUESTIONS * len(questions.samples) / passes
-        detail = f"{where}; CPU time of a pass beside the readers of images; LLaVA-1.5-7B computes for {floor:.0f} ms"
+        detail = f"{where}; CPU time from a pass to the next; LLaVA-1.5-7B computes for {floor:.0f} ms"
         report.add("host", f"{statistics.median(host):.2f} ms", detail, milliseconds=host)
         if variants.device.type == "cuda":
             took = MME_QUESTIONS / rate

@@ -17,8 +17,10 @@ host        the same with passes that are there already: what the host does whil
 
 import contextlib
 import io
+import itertools
 import random
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -316,10 +318,17 @@ class EndToEnd:
         with mock.patch.object(TransformersModel, "forward", kept):
             self.extract()
 
-    def host(self) -> None:
-        """`extract` with what the passes of its first time brought."""
-        with mock.patch.object(TransformersModel, "forward", side_effect=self._found):
+    def host(self) -> list[float]:
+        """CPU seconds from each pass to the next in `extract`, with what the passes of its first time brought."""
+        found, begun = iter(self._found), []
+
+        def forward(*_: Any, **__: Any) -> tuple[Tensor, Tensor, Tensor]:
+            begun.append(time.process_time())
+            return next(found)
+
+        with mock.patch.object(TransformersModel, "forward", forward):
             self.extract()
+        return [after - before for before, after in itertools.pairwise(begun)]
 
     def extract(self) -> None:
         """Run all samples into a run."""
