@@ -69,14 +69,18 @@ def more_of_some_heads(table):
 @pytest.fixture(scope="package")
 def two(run, other) -> tuple[Path, Counter]:
     """The page of two runs, and how often each column of a part was read for it."""
-    found, batches = Counter(), Run.batches
+    found = Counter()
 
-    def counted(self, path, names, rows):
-        found.update((str(path), name) for name in names)
-        return batches(self, path, names, rows)
+    def counted(read):
+        def call(self, path, names=None, *rest, **options):
+            found.update((str(path), name) for name in names or ())
+            return read(self, path, names, *rest, **options)
+
+        return call
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Run, "batches", counted)
+        for name in ("batches", "read_part"):
+            patch.setattr(Run, name, counted(getattr(Run, name)))
         return make_report(run, other), found
 
 
