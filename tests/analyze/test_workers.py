@@ -203,7 +203,6 @@ def command(runs):
     while len(workers) < 2 and time.monotonic() < deadline:
         workers = [each for each in process.children() if "spawn_main" in " ".join(each.cmdline())]
     workers[0].suspend()
-    time.sleep(1)  # in which the other one begins
     yield process, workers
     for each in [process, *workers]:
         if each.is_running():

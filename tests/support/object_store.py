@@ -2,16 +2,16 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from moto.core import DEFAULT_ACCOUNT_ID
 from moto.moto_api._internal.models import moto_api_backend
+from moto.s3.models import S3Backend, s3_backends
 from moto.server import create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
-
-from schemas.files.locations import location
 
 BUCKET = "bucket"
 BROKEN = "500 Internal Server Error"
@@ -35,6 +35,11 @@ class Fault:
     seconds: float = 0
     after: bool = False
     before: Callable[[], None] = field(default=lambda: None)
+
+
+def _objects() -> S3Backend:
+    """What the server keeps now."""
+    return s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
 
 
 class _Quiet(WSGIRequestHandler):
@@ -80,34 +85,30 @@ class Store:
         return self._application(environ, start_response)
 
     @contextmanager
-    def with_fault(self, fault: Fault):
-        """Have a fault for a while."""
+    def with_fault(self, fault: Fault) -> Iterator[Fault]:
+        """Have a fault for a while; yields it."""
         self.faults = [fault]
         try:
-            yield
+            yield fault
         finally:
             self.faults = []
 
     def put_folder(self, folder: Path, place: str) -> str:
-        """Put the files of a folder, such as a run, at a place like `bucket/run`; returns its URI."""
+        """Have the files of a folder, such as a run, at a place like `bucket/run`; returns its URI.
+
+        Without requests: those of one file take longer than to read it.
+        """
+        bucket, _, key = place.partition("/")
         for file in folder.rglob("*"):
             if file.is_file():
-                location(f"s3://{place}/{file.relative_to(folder).as_posix()}").write_bytes(file.read_bytes())
+                _objects().put_object(bucket, f"{key}/{file.relative_to(folder).as_posix()}", file.read_bytes())
         return f"s3://{place}"
 
     def empty(self) -> None:
         """Remove all objects, and make the bucket."""
-        from pyarrow import fs
-
         self.faults, self.requests = [], []
         moto_api_backend.reset()
-        fs.S3FileSystem(
-            endpoint_override=self.environment["AWS_ENDPOINT_URL"],
-            access_key="key",
-            secret_key="secret",
-            region="us-east-1",
-            allow_bucket_creation=True,
-        ).create_dir(BUCKET)
+        _objects().create_bucket(BUCKET, "us-east-1")
 
     def stop(self) -> None:
         """End the server."""
