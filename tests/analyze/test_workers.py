@@ -23,6 +23,7 @@ from schemas.workers import processes, work
 from schemas.workers.opening import open_workers
 from schemas.workers.processes import Processes
 from schemas.workers.work import LOCAL, attempt, result_of
+from tests.support.forks import living
 from tests.support.pictures import write_empty
 from tests.support.runs import PART, flows, put, rewrite, sample, start
 
@@ -218,7 +219,7 @@ def test_a_worker_that_is_killed_is_named_in_one_line(command):
     assert error.startswith("error: a worker process was killed by signal 9 before its task was done; if memory ran ")
     assert error.endswith("; see --workers\n")
     assert error.count("\n") == 1
-    assert psutil.wait_procs(workers, timeout=60)[1] == []
+    assert living([worker.pid for worker in workers]) == []
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
@@ -228,7 +229,7 @@ def test_ctrl_c_ends_all_processes(command):
     workers[0].resume()
     assert process.communicate(timeout=120)[1] == "interrupted\n"
     assert process.returncode == 130
-    assert psutil.wait_procs(workers, timeout=60)[1] == []
+    assert living([worker.pid for worker in workers]) == []
 
 
 def test_ray_that_is_not_installed_is_named(made_up, capsys, monkeypatch):

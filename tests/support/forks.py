@@ -7,9 +7,11 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import traceback
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 
+import psutil
 from tqdm import tqdm
 
 CLOSED, GONE = "closed", "gone"  # of a stream: it is closed; nobody reads it any more
@@ -39,6 +41,24 @@ def start(call: Callable[..., int], *arguments: object) -> int:
 def wait(child: int) -> int:
     """The exit code of a process, or minus the signal that ended it."""
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def living(processes: Iterable[int], seconds: float = 60) -> list[int]:
+    """Which of some processes have not ended, after these seconds at most.
+
+    One that has ended is there until whoever adopted it asks for its exit code, which may take seconds.
+    """
+    until = time.monotonic() + seconds
+    while (found := [each for each in processes if _lives(each)]) and time.monotonic() < until:
+        time.sleep(0.01)
+    return found
+
+
+def _lives(process: int) -> bool:
+    try:
+        return psutil.Process(process).status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def run_afresh(code: str, *arguments: object, without: Collection[str] = ()) -> subprocess.CompletedProcess:

@@ -1,9 +1,6 @@
-"""`python -m tests.support.reading FOLDER METHOD WORKERS`: read a folder's images twice in workers that live on.
+"""Read a folder's images in workers that live on; light, as workers that are spawned load this module."""
 
-Prints the hash of each image of the first time, then `held`, and waits; images of the second time are left to be read.
-"""
-
-import sys
+import signal
 from itertools import islice
 from pathlib import Path
 
@@ -18,17 +15,18 @@ def one_pixel(image: Image.Image) -> Pixels:
     return Pixels({"pixel": torch.tensor(image.resize((1, 1)).getpixel((0, 0)))}, [[7]], [image.size])
 
 
-def main(folder: Path, method: str, workers: int) -> None:
+def read_and_wait(folder: Path, method: str, workers: int, out: int) -> None:
+    """Read the images twice; those of the second time are left to be read.
+
+    Writes the hash of each image of the first time to the file `out`, then `held`, and waits.
+    """
     names = sorted(path.name for path in folder.iterdir())
     images = ImageFiles(folder, [(name,) for name in names] * 2, one_pixel)
     images.start_method = method
     loaded = load_images(images, workers=workers, ahead=4, pin=False)
-    for image in islice(loaded, len(names)):
-        assert image.usable().image_ids == [[7]]
-        print(image.sha256, flush=True)
-    print("held", flush=True)
-    sys.stdin.read()
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+    with open(out, "w", buffering=1) as file:
+        for image in islice(loaded, len(names)):
+            assert image.usable().image_ids == [[7]]
+            print(image.sha256, file=file)
+        print("held", file=file)
+        signal.pause()

@@ -4,14 +4,12 @@ import hashlib
 import io
 import os
 import pickle
-import subprocess
+import signal
 import sys
 import time
-from collections.abc import Iterator
 from multiprocessing.reduction import ForkingPickler
-from pathlib import Path
-from uuid import uuid4
 
+import psutil
 import pytest
 import torch
 from PIL import Image
@@ -23,7 +21,9 @@ from extract.images.preprocessing import Pixels
 from extract.images.towers import SquarePreprocessor
 from extract.models.families import FAMILIES
 from extract.models.loading import load_prompt_format
+from tests.support.forks import living, start, wait
 from tests.support.pictures import READABLE
+from tests.support.reading import read_and_wait
 from tests.support.tiny_families import RECIPES, make_family
 
 PROCESSOR = CLIPImageProcessorPil(size={"shortest_edge": 28}, crop_size={"height": 28, "width": 28})
@@ -133,20 +133,6 @@ def test_a_worker_that_does_not_deliver_ends_after_a_stop_request_only(tmp_path,
     assert 0.5 <= time.monotonic() - asked[0] < 20
 
 
-ROOT = Path(__file__).parents[3]
-
-
-def processes(mark: str) -> Iterator[int]:
-    """The ids of the processes that have `mark` in their environment."""
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            alive = (process / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
-            if alive and mark.encode() in (process / "environ").read_bytes():
-                yield int(process.name)
-        except OSError:
-            continue
-
-
 @pytest.mark.parametrize("name", sorted({*FAMILIES} & {*RECIPES}))
 def test_workers_of_each_family_can_be_spawned(tmp_path, name):
     """All that a worker gets is sent by pickle; it reads the same of an image then."""
@@ -157,31 +143,24 @@ def test_workers_of_each_family_can_be_spawned(tmp_path, name):
     assert same(pickle.loads(ForkingPickler.dumps(images))[0].usable(), images[0].usable())
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="processes end with their owner on Linux alone")
 @pytest.mark.parametrize(("method", "workers"), [("fork", 2), ("spawn", 1)])
 def test_workers_of_each_start_method_end_with_their_owner(tmp_path, method, workers):
     """Forked ones have what the workers before them have."""
     contents = list(READABLE.values())
     for number, content in enumerate(contents):
         (tmp_path / f"{number}.png").write_bytes(content)
-    mark = f"HEADFLOW_TEST={uuid4()}"
-    name, _, value = mark.partition("=")
-    owner = subprocess.Popen(
-        [sys.executable, "-m", "tests.support.reading", tmp_path, method, str(workers)],
-        cwd=ROOT,
-        env=os.environ | {name: value},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    reader, writer = os.pipe()
+    owner = start(read_and_wait, tmp_path, method, workers, writer)
+    os.close(writer)
     try:
-        found = [owner.stdout.readline().strip() for _ in (*contents, "held")]
+        with os.fdopen(reader) as lines:
+            found = [lines.readline().strip() for _ in (*contents, "held")]
         assert found == [*(hashlib.sha256(content).hexdigest() for content in contents), "held"]
-        assert len(list(processes(mark))) >= 1 + workers  # the owner is one
+        started = [process.pid for process in psutil.Process(owner).children(recursive=True)]
+        assert len(started) >= workers
+        assert living(started, seconds=0) == started
     finally:
-        owner.kill()
-        owner.wait()
-    until = time.monotonic() + 30
-    while list(processes(mark)) and time.monotonic() < until:
-        time.sleep(0.01)
-    assert list(processes(mark)) == []
+        os.kill(owner, signal.SIGKILL)
+        wait(owner)
+    assert living(started) == []

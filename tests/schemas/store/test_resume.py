@@ -1,8 +1,8 @@
 """Oracle: the run that was never interrupted, row for row."""
 
 import errno
-import itertools
 import os
+import shutil
 import signal
 import time
 from contextlib import closing
@@ -53,10 +53,16 @@ def tables(path) -> list[pd.DataFrame]:
     return [pd.read_parquet(path / table) for table in TABLES]
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    run = tmp_path_factory.mktemp("written") / "run"
+    write(run)
+    return run
+
+
 @pytest.fixture
-def whole(tmp_path):
-    write(tmp_path / "whole")
-    return tmp_path / "whole"
+def whole(written, tmp_path):
+    return shutil.copytree(written, tmp_path / "whole")
 
 
 def leave(path, **options) -> None:
@@ -69,7 +75,7 @@ def leave(path, **options) -> None:
     assert os.WTERMSIG(status) == signal.SIGKILL
 
 
-@pytest.mark.parametrize("stop", range(NUMBER))
+@pytest.mark.parametrize("stop", [0, 1, 4, NUMBER - 1])
 def test_a_run_goes_on_where_it_was_left(tmp_path, whole, monkeypatch, stop):
     monkeypatch.setattr(writer_module, "ROWS_PER_PART", 12)  # two samples
     run = tmp_path / "run"
@@ -334,7 +340,7 @@ def test_a_writer_that_could_not_start_holds_nothing(whole):
     write(whole)
 
 
-@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 2, 0), (2, 1, 0)])
 def test_chunks_make_the_whole(tmp_path, whole, order):
     run = tmp_path / "run"
     for place, chunk in enumerate(order):
