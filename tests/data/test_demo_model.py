@@ -111,9 +111,8 @@ def blindfold(model, roles: list[str], blind: Mapping[int, Iterable[int] | None]
         hook.remove()
 
 
-def last_logits(reference, questions: list[str], images: list[Path], blind) -> torch.Tensor:
-    """Logits of the first answer token [questions, vocabulary]."""
-    shown = tuple(dict.fromkeys(sorted(images)))
+def last_logits(reference, questions: list[str], images: list[Path], shown: tuple[Path, ...], blind) -> torch.Tensor:
+    """Logits of the first answer token [questions, vocabulary]; each image is one of those that are `shown`."""
     tokens = [asked(reference, question) for question in questions]
     logits = torch.empty(len(questions), reference.model.config.text_config.vocab_size)
     for length in {len(ids) for ids, _ in tokens}:
@@ -138,12 +137,17 @@ def answers(
     the likeliest of all, as a prediction of `extract` is read.
     """
     yes, no = (reference.tokenizer.convert_tokens_to_ids(f"▁{word}") for word in ("Yes", "No"))
-    rows, shown = [row for number, row in enumerate(questions(folder)) if number // 2 % every == 0], []
-    for row in rows:
-        same = [other for other in rows if other["category"] == row["category"]]
-        shown.append(folder / "images" / same[(same.index(row) + 2 * swapped) % len(same)]["image_file"])
-    asked, some = [row["question"] for row in rows], range(0, len(rows), AT_ONCE)
-    logits = [last_logits(reference, asked[at : at + AT_ONCE], shown[at : at + AT_ONCE], blind or {}) for at in some]
+    whole, rows, logits = questions(folder), [], []
+    for at in range(0, len(whole), AT_ONCE):
+        some = whole[at : at + AT_ONCE]
+        shown = tuple(sorted({folder / "images" / row["image_file"] for row in some}))
+        some = [row for number, row in enumerate(some, at) if number // 2 % every == 0]
+        images = []
+        for row in some:
+            same = [other for other in some if other["category"] == row["category"]]
+            images.append(folder / "images" / same[(same.index(row) + 2 * swapped) % len(same)]["image_file"])
+        logits.append(last_logits(reference, [row["question"] for row in some], images, shown, blind or {}))
+        rows += some
     said = torch.cat(logits).numpy()
     answer = np.array([yes if row["answer"] == "Yes" else no for row in rows])
     margin = (said[:, yes] - said[:, no]) * np.where(answer == yes, 1, -1)
@@ -229,9 +233,9 @@ def test_the_effect_of_a_head_is_the_listed_one(name, reference, untouched):
 
 
 def test_extract_sees_what_the_witness_sees(tmp_path, extract, name, reference, rows, untouched):
-    """On every sixth image."""
+    """On every twelfth image."""
     run, asked = tmp_path / "run", tmp_path / "asked.json"
-    some = [index for index in range(len(rows)) if index // 2 % 6 == 0]
+    some = [index for index in range(len(rows)) if index // 2 % 12 == 0]
     rows = [rows[index] for index in some]
     asked.write_text(json.dumps(rows))
     assert extract(run, model_path=DEMO / name, image_folder=DEMO / "images", question_file=asked) == 0
@@ -265,10 +269,9 @@ def test_its_card_is_true(name, looking, hard):
 
 
 def test_harder_questions_fail_in_every_way(name, hard):
-    states = Counter()
-    for _, pair in hard.groupby("image_file"):
-        yes, no = (pair.loc[pair["answer"] == word, "right"].item() for word in ("Yes", "No"))
-        states[{(1, 1): "both right", (1, 0): "yes-biased", (0, 1): "no-biased"}.get((yes, no), "both wrong")] += 1
+    pairs = hard.pivot(index="image_file", columns="answer", values="right")
+    names = {(True, True): "both right", (True, False): "yes-biased", (False, True): "no-biased"}
+    states = Counter(names.get(pair, "both wrong") for pair in zip(pairs["Yes"], pairs["No"], strict=True))
     overview = (DEMO / "README.md").read_text(encoding="utf-8")
     listed = [states[state] for state in ("both right", "yes-biased", "no-biased", "both wrong")]
     assert re.findall(rf"^\| `{name}` \| (\d+) \| (\d+) \| (\d+) \| (\d+) \| 0 \|$", overview, re.MULTILINE) == [
