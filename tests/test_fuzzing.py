@@ -329,8 +329,8 @@ def hostile(place, questions):
     image = st.sampled_from(images[:4]) | text
     optional = {"category": text, "question_id": text, "answer": text}
     row = st.fixed_dictionaries({"question": text, "image_file": image}, optional=optional)
-    plain = [{"question": "Is it red?", "image_file": images[0]}] * 10  # so that not nearly all are skipped
-    return st.lists(row, min_size=10, max_size=30).map(lambda rows: rows + plain)
+    plain = [{"question": "Is it red?", "image_file": images[0]}] * 5  # so that not nearly all are skipped
+    return st.lists(row, min_size=5, max_size=15).map(lambda rows: rows + plain)
 
 
 @pytest.mark.parametrize(("family", "mode"), [("llava", "vicuna_v1"), ("llava_onevision", "plain"), ("gemma3", "hf")])

@@ -50,7 +50,7 @@ def runs(tmp_path_factory):
         "diagnose": ["diagnose", one, *FEW],
         "image": ["image", one, "--without", blank, *FEW],
         "prompts": ["prompts", words, *FEW],
-        "maps": ["maps", images, "--image-folder", folder, *FEW],
+        "maps": ["maps", images, "--image-folder", folder, "--top", "2", *FEW],
         "words": ["words", write_writing(folder / "writing", images=22, longest=40), "--words", vocabulary],
         "words of few": ["words", write_writing(folder / "few", images=2, texts=[[" a"]], step_heads=[(1, 2)])],
         "prune": ["prune", one, *FEW],
@@ -107,8 +107,9 @@ def test_every_picture_can_be_read_on_a_page(runs, drawn, command, flag, width):
 
 
 def test_pictures_without_titles(runs, drawn):
-    for command in ("diagnose", "plots of a large model"):
-        for name, (figure, _, faults) in drawn(runs[command], "--column", "--no-title").items():
+    plots = ["plots", runs["plots"][1], "--layers", "0", "--categories", "existence", "--metrics", "t2v"]
+    for words in (runs["diagnose"], plots):
+        for name, (figure, _, faults) in drawn(words, "--column", "--no-title").items():
             assert figure.get_suptitle() == "", name
             assert faults == [], name
 

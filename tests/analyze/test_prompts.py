@@ -17,7 +17,7 @@ from tests.support.writing import write_writing
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
-IMAGES = 60
+IMAGES = 30
 WORDINGS = {
     "short": {"template": "{question}\nShort.", "conv_mode": None, "system": None},
     "bare": {"template": "{question}", "conv_mode": "plain", "system": None},
@@ -181,7 +181,8 @@ def test_answers_that_are_neither(tmp_path):
     wrong = (1 - found.whole["accuracy"] / 100) * found.whole["questions"]
     assert found.whole["unread"].to_numpy() == pytest.approx(wrong.to_numpy())
     assert (found.whole["yes_bias"] == 0).all()  # each answer that is yes or no is right
-    assert f"answers that are neither yes nor no: {found.whole['unread'][0]} of 120 with short, " in found.verdict()[4]
+    said = f"answers that are neither yes nor no: {found.whole['unread'][0]} of {2 * IMAGES} with short, "
+    assert said in found.verdict()[4]
     assert not any(line.startswith("bias") for line in found.verdict())
     always = result(write(tmp_path / "always", (0.5, 0.9, 0.9), says="No"))
     assert [line.partition(" (")[0] for line in always.verdict() if line.startswith("bias")] == [
