@@ -149,7 +149,7 @@ def shown(page, files, _loaded):
         file = files[name]
         tab = tab_of(file, fresh)
         opened.append(tab)
-        tab.bring_to_front()  # one that is behind is drawn rarely
+        tab.bring_to_front()  # one that is covered is drawn rarely
         tab.set_viewport_size({"width": width, "height": 900})
         tab.emulate_media(media="null", color_scheme=scheme)
         tab.context.set_offline(True)
