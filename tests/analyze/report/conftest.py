@@ -4,7 +4,6 @@ import copy
 import re
 from collections import Counter
 from pathlib import Path
-from urllib.parse import urldefrag
 
 import pyarrow as pa
 import pytest
@@ -98,7 +97,6 @@ def _kept(browser):
 @pytest.fixture
 def page(_kept):
     """An empty page, which is one for all tests: a new one has a process of its own, in which nothing is compiled."""
-    _kept.bring_to_front()
     _kept.goto("about:blank")
     _kept.context.set_offline(False)
     _kept.set_default_timeout(60_000)  # a machine may be busy
@@ -109,28 +107,11 @@ def page(_kept):
     _kept.unroute_all()
 
 
-BEGUN_AGAIN = """(fragment) => {
-    document.activeElement.blur();
-    for (const each of document.querySelectorAll("details[open]")) each.open = false;
-    for (const each of document.querySelectorAll(".cards, .wide")) each.scrollTo(0, 0);
-    if (location.hash !== fragment) location.hash = fragment;
-    scrollTo(0, 0);
-}"""
-
-
-@pytest.fixture(scope="package")
-def _loaded() -> dict:
-    """Tabs by the page that is loaded in them."""
-    return {}
-
-
 @pytest.fixture
-def shown(page, files, _loaded):
-    """Show a page of a run; at the end, nothing may have been said on its console, and nothing asked of the network.
+def shown(page, files):
+    """Open a page of a run; at the end, nothing may have been said on its console, and nothing asked of the network.
 
-    A page is loaded once for all tests, and begun again by its address, which holds all that is chosen on it. Where a
-    test is of the load itself, or changes what no address holds, it asks for a `fresh` one. A page stays open where a
-    test opens a second one.
+    A page stays open where a test opens a second one.
     """
     opened, said, heard = [], [], []
 
@@ -138,38 +119,23 @@ def shown(page, files, _loaded):
         tab.on(event, listener)
         heard.append((tab, event, listener))
 
-    def tab_of(file: Path, fresh: bool):
-        if fresh or _loaded.get(file) in opened:
-            return page.context.new_page() if page in opened else page
-        if file not in _loaded:
-            _loaded[file] = page.context.new_page()
-        return _loaded[file]
-
-    def open_page(name: str = "en", *, width: int = 1400, scheme: str = "light", at: str = "", fresh: bool = False):
-        file = files[name]
-        tab = tab_of(file, fresh)
+    def open_page(name: str = "en", *, width: int = 1400, scheme: str = "light", at: str = ""):
+        tab = page.context.new_page() if opened else page
         opened.append(tab)
-        tab.bring_to_front()  # one that is covered is drawn rarely
         tab.set_viewport_size({"width": width, "height": 900})
-        tab.emulate_media(media="null", color_scheme=scheme)
+        tab.emulate_media(color_scheme=scheme)
         tab.context.set_offline(True)
         tab.route(re.compile("^(?!file:|data:)"), lambda route: (said.append(route.request.url), route.abort()))
         tab.set_default_timeout(60_000)
         listen(tab, "console", lambda message: said.append(message.text))
         listen(tab, "pageerror", lambda error: said.append(str(error)))
-        if tab is _loaded.get(file) and urldefrag(tab.url).url == file.as_uri():
-            tab.mouse.move(0, 0)
-            tab.evaluate(BEGUN_AGAIN, at)
-        else:
-            tab.goto(file.as_uri() + at)
-            tab.wait_for_selector("html[data-ready]")
+        tab.goto(files[name].as_uri() + at)
+        tab.wait_for_selector("html[data-ready]")
         return tab
 
     yield open_page
     for tab, event, listener in heard:
         tab.remove_listener(event, listener)
-    for tab in opened:
-        tab.unroute_all()
-        if tab is not page and tab not in _loaded.values():
-            tab.close()
+    for tab in opened[1:]:
+        tab.close()
     assert said == []

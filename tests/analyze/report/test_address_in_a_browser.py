@@ -36,7 +36,7 @@ def test_what_is_chosen_is_in_the_address_and_can_be_taken_back(shown):
         "rows": "layer/1", "state": "both right", "search": "this 1", "theme": "dark",
     }  # fmt: skip
     last = page.evaluate(SHOWN)
-    assert shown(fresh=True, at=f"#{urldefrag(page.url).fragment}").evaluate(SHOWN) == last
+    assert shown(at=f"#{urldefrag(page.url).fragment}").evaluate(SHOWN) == last
     page.go_back()
     assert "theme" not in said(page)
     page.go_back()  # a text that was typed is one step
@@ -52,7 +52,7 @@ def test_what_is_chosen_is_in_the_address_and_can_be_taken_back(shown):
 
 
 def test_an_address_that_names_what_is_not_there_is_followed_as_far_as_it_can_be(shown):
-    page = shown(fresh=True, at="#head=L99H1&category=Cats&shape=round&measure=looking/v2bos&sample=nobody")
+    page = shown(at="#head=L99H1&category=Cats&shape=round&measure=looking/v2bos&sample=nobody")
     line = page.inner_text("#address-part")
     assert re.findall(r"\w+=\w+", line) == ["category=Cats", "head=L99H1", "sample=nobody", "shape=round"]
     assert page.input_value("#measure") == "looking/v2bos"
@@ -65,7 +65,7 @@ def test_an_address_that_names_what_is_not_there_is_followed_as_far_as_it_can_be
 
 
 def test_the_address_can_be_copied(shown):
-    page = shown(fresh=True, at="#head=L1H2&at=samples")
+    page = shown(at="#head=L1H2&at=samples")
     place = page.locator("#copy-link").bounding_box()
     assert 0 <= place["y"] < 60  # it stays on the screen
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
@@ -75,7 +75,7 @@ def test_the_address_can_be_copied(shown):
 
 
 def test_a_long_address_is_said_in_short(shown):
-    page = shown(fresh=True, at=f"#head={'L1H1' * 500}", width=360)
+    page = shown(at=f"#head={'L1H1' * 500}", width=360)
     assert page.inner_text("#address-part").count("L1H1") < 20
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
@@ -104,7 +104,7 @@ def test_a_link_leads_to_its_place_and_the_address_holds_it(shown):
     page.select_option("#compared", "t2v")
     page.wait_for_function("location.hash.includes('at=comparison')")
     assert said(page) == {"at": "comparison", "compared": "t2v"}
-    there = shown("two", fresh=True, at=f"#{urldefrag(page.url).fragment}")
+    there = shown("two", at=f"#{urldefrag(page.url).fragment}")
     assert there.evaluate(SECTION, "comparison")
     assert there.input_value("#compared") == "t2v"
     shapes = [each.locator("#profiles .mark-line path").first.get_attribute("d") for each in (page, there)]

@@ -55,7 +55,7 @@ def test_it_is_said_that_maps_are_of_other_tokens_than_the_measure(shown):
 
 
 def test_print_names_what_is_shown_and_keeps_colours(shown):
-    page = shown(scheme="dark", fresh=True)
+    page = shown(scheme="dark")
     page.click("[data-kind=mattering]")
     page.select_option("#category", "1")
     assert page.locator(".shown").first.is_hidden()

@@ -29,14 +29,13 @@ def figure(page, name: str) -> str:
     return page.locator(f"[data-number={name}]").inner_text()
 
 
-def test_heads_show_the_numbers_of_the_table(run, shown):
-    """Half of them by one measure, the others by another one."""
+def test_ten_heads_show_the_numbers_of_the_table(run, shown):
     page, table = shown(), pd.read_parquet(run / "heads")
-    halves = np.random.default_rng(5).permutation(WORLD.heads.size).reshape(2, -1)
-    for flow, half in zip(("a2v", "v2bos"), halves, strict=True):
+    random = np.random.default_rng(5)
+    for flow in ("a2v", "v2bos"):
         page.select_option("#measure", f"looking/{flow}")
         means = table.astype({flow: float}).groupby(["layer", "head"])[flow].mean()
-        for cell in half:
+        for cell in random.permutation(WORLD.heads.size)[:10]:
             click_head(page, cell)
             own = table[(table["layer"] == cell // HEADS) & (table["head"] == cell % HEADS)].astype({flow: float})
             assert page.inner_text("#head-name") == f"Layer {cell // HEADS}, head {cell % HEADS}"

@@ -41,7 +41,7 @@ def background(page) -> bool:
 
 @pytest.mark.parametrize(("name", "scheme"), [("en", "dark"), ("zh", "light"), ("two", "light")])
 def test_it_loads_in_both_languages_and_themes(shown, name, scheme):
-    page = shown(name, scheme=scheme, fresh=True)
+    page = shown(name, scheme=scheme)
     assert page.locator("#map .layer_0_marks path").count() == WORLD.heads.size
     assert page.locator("#distribution svg path").count() > 10
     assert page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime") < 2000

@@ -182,7 +182,7 @@ def test_an_open_sample_is_reached_by_keys_on_a_phone(shown):
 def test_an_address_opens_a_sample_and_its_texts_stay_text(shown, run):
     samples = pd.read_parquet(run / "samples").set_index("sample_id")
     (name,) = samples.index[samples["question"] == HOSTILE]
-    page = shown("zh", fresh=True, at=f"#sample={quote(name)}&head=L1H2&maps=no")
+    page = shown("zh", at=f"#sample={quote(name)}&head=L1H2&maps=no")
     assert page.locator("dialog .question").text_content() == HOSTILE
     assert page.title() != "broken"
     page.mouse.click(5, 5)

@@ -13,7 +13,7 @@ HEADS = WORLD.heads.shape[1]
 
 def test_heads_that_are_dragged_over_are_selected_in_the_map(run, shown):
     """The highest half by effect: their dots lie above the middle; the address keeps them, Escape takes them back."""
-    page, (heads, _) = shown(fresh=True), open_heads(run)
+    page, (heads, _) = shown(), open_heads(run)
     found = {each.name: each.found.of_heads for each in measure(heads, heads.scope(None)).measures}
     assert page.input_value("#across") == "looking/a2v"
     assert page.input_value("#up") == f"mattering/{JOB}"
