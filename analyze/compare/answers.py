@@ -91,7 +91,7 @@ def _rows(heads: Heads, scored: pd.DataFrame) -> list[int]:
 def _accuracy(name: str, bootstrap: Bootstrap, rights: list[Array], images: np.ndarray) -> dict[str, Any]:
     clusters, counts = bootstrap.clusters, bootstrap.clusters.counts
     drawn = bootstrap.ratios(np.stack(rights, axis=1), counts, images)
-    own = [share_interval(bootstrap, *each) for each in zip(rights, [counts] * 2, [images] * 2, drawn.T, strict=True)]
+    own = [share_interval(bootstrap, right, counts, images, of) for right, of in zip(rights, drawn.T, strict=True)]
     difference, draws = rights[1] - rights[0], 100 * (drawn[:, 1] - drawn[:, 0])
     changed, asked = (clusters.joined(np.where(images, each, 0.0)) for each in (difference, counts))
     return {

@@ -177,7 +177,8 @@ class Draws:
     """The images of each stratum, drawn about as often as there are: of n images n - 1, in each resample.
 
     The first strata are kept as far as memory has room for them. Others are drawn again whenever they are asked for,
-    from the state of the generator where they begin: so ask for all that a stratum is needed for, then for the next.
+    from the state of the generator where they begin: so ask for all that a stratum is needed for, then for the next,
+    and in one thread: the generator is shared.
     """
 
     def __init__(self, strata: Codes, resamples: int, seed: int) -> None:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from analyze.statistics.clusters import Codes
 from schemas.columns import TABLES, Column
 from schemas.errors import HeadflowError
 from schemas.files.locations import Location
@@ -18,7 +19,6 @@ from schemas.store.run import Run
 from schemas.text import listed
 
 BATCH = 2**15  # rows read at once: their columns fit into a core's cache
-Codes = npt.NDArray[np.int64]
 REMEDY = "a run keeps all rows of a sample or none: select samples with `subset`, or extract again"
 
 
