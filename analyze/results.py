@@ -103,9 +103,10 @@ class Result:
     asked: "PictureSettings | None" = None
 
     def __repr__(self) -> str:
-        """The verdict: warnings and statements, a line each; where there are none, what was read or written."""
+        """The verdict: warnings and statements, a line each; where there are none, what was read, or the pictures."""
         lines = [*(f"warning: {line}" for line in self.warnings), *self.statements]
-        return "\n".join(lines or self.about)
+        pictures = [f"pictures: {listed([*self._figures])}"] if self._figures else []
+        return "\n".join(lines or self.about or pictures)
 
     def picture(self, name: str) -> Picture:
         """One picture, drawn as the settings of the command say.

@@ -16,6 +16,7 @@ from extract.images.tiling import resampled
 from extract.models.families import FAMILIES
 from extract.survey.table import table
 from schemas.contract import markdown
+from tests.support.prunable import World, measure, singles, write_world
 from tests.support.runs import write_run
 from tests.support.tiny_families import OF_TABLE
 
@@ -97,8 +98,32 @@ def test_the_queries_for_any_run_also_run_on_an_imported_one(tmp_path, monkeypat
     assert run_queries(blocks(text), tmp_path / "imported", tmp_path, monkeypatch) >= 3
 
 
-def test_both_languages_ask_the_same():
-    assert cookbook("pandas.md") == cookbook("pandas.zh.md")
+@pytest.mark.parametrize("page", ["pandas", "notebook"])
+def test_both_languages_ask_the_same(page):
+    assert cookbook(f"{page}.md") == cookbook(f"{page}.zh.md")
+
+
+def test_the_cells_of_the_notebook_page_run_in_order(tmp_path, monkeypatch):
+    world, tour = World.of(), tmp_path / "runs" / "tour" / "tiny-llava-4x4"
+    for seed, run in enumerate((tmp_path / "runs" / "demo", tour)):
+        write_world(run, world, categories={"OCR": 4, "color": 4}, seed=seed)
+    measure(tour, world, "heads_edge", singles(world))
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    shown = []
+    for cell in cookbook("notebook.md"):
+        *statements, last = cell.strip().splitlines()
+        exec("\n".join(statements), names)
+        shown.append(eval(last, names))
+    assert [type(each).__name__ for each in shown] == [
+        "DataFrame",
+        "Result",
+        "DataFrame",
+        "Picture",
+        "Result",
+        "DataFrame",
+    ]
+    assert len(shown[-1]) == world.heads.size
 
 
 @pytest.mark.parametrize("ending", ENDINGS)

@@ -90,7 +90,9 @@ def effect_table(heads: Heads, job: str | None) -> pd.DataFrame:
     """
     found = effect_jobs(heads.run, None if job is None else [job]).get(HEADS)
     if found is None:
-        raise HeadflowError(f"{heads.run.path} has no job that knocked out each single head", setting="job")
+        raise HeadflowError(
+            f"{heads.run.path} has no job that knocked out each single head: knock out all heads", setting="job"
+        )
     cells = head_cells(found) or []
     means = means_of(effect_blocks(heads, found, cells), observed_samples(heads))[found.name]
     layers, own = heads.shape

@@ -238,13 +238,16 @@ def _read(value: Any, hint: Any, between: Between | None, words: Sequence[str]) 
     if kind is Path:
         return path_here(value)
     if not isinstance(value, kind):
-        raise ValueError(f"{shown(value)} is not {'text' if kind is str else 'True or False'}")
+        wanted = "True or False" if kind is not str else "text: give it in quotes" if type(value) is int else "text"
+        raise ValueError(f"{shown(value)} is not {wanted}")
     if words and value not in words:
         raise ValueError(not_one_of(value, words))
     return value
 
 
 def _several(value: Any, kinds: tuple[Any, ...], between: Between | None, words: Sequence[str]) -> tuple[Any, ...]:
+    if isinstance(value, str) and kinds == (str, ...):
+        value = (value,)
     if isinstance(value, str) or not isinstance(value, Sequence):
         raise ValueError(f"{shown(value)} is one value, where a list is needed")
     if kinds[1:] == (...,):

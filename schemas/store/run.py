@@ -217,7 +217,11 @@ def read_run(path: Location) -> Run:
         HeadflowError: there is none, or its manifest or a ledger cannot be read.
     """
     manifest = path / MANIFEST
-    if not path.exists():
+    try:
+        there = path.exists()
+    except OSError as error:  # such as a store that does not answer
+        raise HeadflowError(f"{path} cannot be read: {one_line(error)}") from None
+    if not there:
         raise HeadflowError(f"{path} does not exist; give the directory that `python -m extract` wrote")
     if not path.is_dir():
         raise HeadflowError(f"{path} is not a directory; give the directory that holds {MANIFEST}")
