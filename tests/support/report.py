@@ -141,13 +141,55 @@ def open_browser():
         browser.close()
 
 
+def drawn(page) -> None:
+    """Wait until no chart is being drawn."""
+    page.wait_for_function("!document.querySelector('[aria-busy=true]')")
+
+
+# Two frames in a row without a chart being drawn: a scroll has its event with the next frame
+SETTLED = """async () => {
+    for (let quiet = 0; quiet < 2;) {
+        await new Promise((resolve) => requestAnimationFrame(resolve));
+        quiet = document.querySelector("[aria-busy=true]") ? 0 : quiet + 1;
+    }
+}"""
+
+
+def settle(page) -> None:
+    """Wait until charts are drawn, and the address holds the section that was scrolled to."""
+    page.evaluate(SETTLED)
+
+
+# The page's own listener was there before, so it has drawn
+TRAVELLED = """(steps) => new Promise((resolve) => {
+    addEventListener("popstate", () => resolve(), { once: true });
+    history.go(steps);
+})"""
+
+
+def travel(page, steps: int) -> None:
+    """Go forward in the history of a page, or back with `steps` below 0, to another address of the same document.
+
+    The driver's `go_back` returns at the next change of the address, which may be that of a scroll.
+    """
+    page.evaluate(TRAVELLED, steps)
+
+
 def click_head(page, cell: int) -> None:
+    """Click a head in the map, and wait until the charts show it."""
+    drawn(page)
     page.locator("#map .layer_0_marks path").nth(cell).click()
+    drawn(page)
+
+
+def address_of(page) -> str:
+    """The address of a page; `page.url` follows it later."""
+    return page.evaluate("location.href")
 
 
 def said(page) -> dict[str, str]:
     """What the address of a page says."""
-    return {name: values[0] for name, values in parse_qs(urldefrag(page.url).fragment).items()}
+    return {name: values[0] for name, values in parse_qs(urldefrag(address_of(page)).fragment).items()}
 
 
 def near(text: str, value: float) -> bool:

@@ -1,4 +1,4 @@
-// Made by `make page` of analyze/report/app, with Preact (MIT): d2b9d7cf9773d21698c5476de25bc5d3044fc2ff630d1b27745a323c86699d84
+// Made by `make page` of analyze/report/app, with Preact (MIT): 440134951d4fbe2a9d4e4f7c41bf9747b259da2b2aef71874f05e6d51d1a48bb
 "use strict";
 (() => {
   // node_modules/preact/dist/preact.mjs
@@ -974,7 +974,12 @@
         begun.then((made) => made.finalize());
       };
     }, [name, scheme(), titles?.x, titles?.y]), F2(() => {
-      queue.current = track(queue.current.then(refill));
+      let element = place.current;
+      element.ariaBusy = "true";
+      let idle = () => {
+        queue.current === own && (element.ariaBusy = null);
+      }, own = track(queue.current.then(refill).finally(idle));
+      queue.current = own;
     }, [name, scheme(), titles?.x, titles?.y, label, data, signals]), /* @__PURE__ */ a3("div", { class: "plot", id, ref: place, ...plot });
   }
   function Figure({ children, ...chart }) {
@@ -1038,7 +1043,7 @@
   function land() {
     state().at && elementOf(state().at).scrollIntoView();
   }
-  var focusMap = () => document.getElementById("map")?.focus({ preventScroll: !0 });
+  var leading = "", focusMap = () => document.getElementById("map")?.focus({ preventScroll: !0 });
   function choose({ cell }) {
     cell !== void 0 && (go({ cell }), focusMap());
   }
@@ -1047,9 +1052,10 @@
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
     let { at, cell } = follow(link.getAttribute("href"));
-    cell !== void 0 && focusMap(), at !== void 0 && (land(), cell === void 0 && elementOf(at).focus({ preventScroll: !0 }), await drawn(), land());
+    cell !== void 0 && focusMap(), at !== void 0 && (leading = at, land(), cell === void 0 && elementOf(at).focus({ preventScroll: !0 }), await drawn(), leading = "", land());
   }
   function watch() {
+    if (leading) return;
     let own = elementOf(state().at || sections()[0]).getBoundingClientRect().top, { scrollTop, scrollHeight, clientHeight } = document.documentElement;
     scrollTop + clientHeight >= scrollHeight - 1 && own >= 0 && own < clientHeight || pass(sections().findLast((name) => elementOf(name).getBoundingClientRect().top <= LINE * clientHeight) ?? "");
   }

@@ -111,31 +111,27 @@ def page(_kept):
 def shown(page, files):
     """Open a page of a run; at the end, nothing may have been said on its console, and nothing asked of the network.
 
-    A page stays open where a test opens a second one.
+    There is one tab, as only the one in front gets keys: what a test opens is in place of what it opened before.
     """
-    opened, said, heard = [], [], []
-
-    def listen(tab, event: str, listener) -> None:
-        tab.on(event, listener)
-        heard.append((tab, event, listener))
+    said = []
+    listeners = {
+        "console": lambda message: said.append(message.text),
+        "pageerror": lambda error: said.append(str(error)),
+    }
+    for event, listener in listeners.items():
+        page.on(event, listener)
+    page.context.set_offline(True)
+    page.route(re.compile("^(?!file:|data:)"), lambda route: (said.append(route.request.url), route.abort()))
 
     def open_page(name: str = "en", *, width: int = 1400, scheme: str = "light", at: str = ""):
-        tab = page.context.new_page() if opened else page
-        opened.append(tab)
-        tab.set_viewport_size({"width": width, "height": 900})
-        tab.emulate_media(color_scheme=scheme)
-        tab.context.set_offline(True)
-        tab.route(re.compile("^(?!file:|data:)"), lambda route: (said.append(route.request.url), route.abort()))
-        tab.set_default_timeout(60_000)
-        listen(tab, "console", lambda message: said.append(message.text))
-        listen(tab, "pageerror", lambda error: said.append(str(error)))
-        tab.goto(files[name].as_uri() + at)
-        tab.wait_for_selector("html[data-ready]")
-        return tab
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme=scheme)
+        page.goto("about:blank")  # another fragment of the address that is open would load nothing
+        page.goto(files[name].as_uri() + at)
+        page.wait_for_selector("html[data-ready]")
+        return page
 
     yield open_page
-    for tab, event, listener in heard:
-        tab.remove_listener(event, listener)
-    for tab in opened[1:]:
-        tab.close()
+    for event, listener in listeners.items():
+        page.remove_listener(event, listener)
     assert said == []

@@ -8,7 +8,12 @@ from tests.analyze.report.test_page import NAMES, ROOT
 from tests.support.report import HOSTILE, click_head
 
 AXE = ROOT / "analyze" / "report" / "app" / "node_modules" / "axe-core" / "axe.min.js"
-OPENED = "document.querySelectorAll('details').forEach((each) => { each.removeAttribute('name'); each.open = true; })"
+# Opens all that is closed; the page marks what scrolls in it at `toggle`, which comes later
+OPENED = """() => Promise.all([...document.querySelectorAll("details:not([open])")].map((each) => {
+    each.removeAttribute("name");
+    each.open = true;
+    return new Promise((resolve) => each.addEventListener("toggle", resolve, { once: true }));
+}))"""
 # Each violation in what a selector finds: its rule, and the first element
 FOUND = """async (where) => (await axe.run(where, {resultTypes: ["violations"]})).violations
     .map((each) => [each.id, each.nodes.length, each.nodes[0].html, each.nodes[0].failureSummary])"""
@@ -34,7 +39,6 @@ def test_axe_finds_nothing(shown, name, scheme, width):
     page = shown(name, scheme=scheme, width=width)
     page.evaluate(AXE.read_text(encoding="utf-8"))
     page.evaluate(OPENED)
-    page.wait_for_timeout(50)  # for `toggle`, which comes later
     assert page.evaluate(FOUND, "html") == []
     page.locator(".card .question button").first.click()
     assert page.evaluate(FOUND, "dialog") == []
@@ -53,7 +57,6 @@ def test_home_and_end_lead_to_the_ends_of_a_layer_and_of_the_map(shown):
 def test_what_is_cut_at_360_pixels_can_be_reached_and_shows_it(shown):
     page = shown("two", width=360)
     page.evaluate(OPENED)
-    page.wait_for_selector(".wide[data-more-right]")
     region = page.locator(".wide[data-more-right]").first.element_handle()
     assert region.get_attribute("tabindex") == "0"
     assert "gradient" in region.evaluate("(each) => getComputedStyle(each).maskImage")

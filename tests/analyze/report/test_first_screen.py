@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.support.report import JOB
+from tests.support.report import JOB, settle
 
 
 @pytest.mark.parametrize("width", [1400, 360])
@@ -60,6 +60,7 @@ def test_print_names_what_is_shown_and_keeps_colours(shown):
     page.select_option("#category", "1")
     assert page.locator(".shown").first.is_hidden()
     page.emulate_media(media="print")
+    settle(page)  # a change of colours has its event with the next frame
     heads, scatter, distributions, samples = page.locator(".shown").all_inner_texts()
     assert heads.startswith(f"Measure: {JOB}: cut; Category: OCR; Colour by: value; Head: Layer ")
     assert scatter == f"Across: A2V (last token → image); Up: {JOB}: cut"

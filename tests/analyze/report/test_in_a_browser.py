@@ -15,6 +15,7 @@ from tests.support.report import (
     JOB,
     WORLD,
     click_head,
+    drawn,
     make_report,
     near,
 )
@@ -108,6 +109,7 @@ def check_overlay(page, table):
 def check_distribution(page, table):
     page.select_option("#panel", label="Of the last token")
     page.select_option("#of-what", label="Layer 1")
+    drawn(page)
     flows = [f"a2{role}" for role in ("bos", "sys", "user", "v", "q")]
     rows = table[table["layer"] == 1]
     expected = np.concatenate([np.histogram(rows[flow].astype(float), np.arange(21) / 20)[0] for flow in flows])

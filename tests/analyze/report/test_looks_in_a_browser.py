@@ -15,6 +15,7 @@ from tests.support.report import (
     MINUS,
     WORLD,
     click_head,
+    drawn,
     make_report,
     near,
     write_whole_run,
@@ -52,12 +53,13 @@ def test_it_loads_in_both_languages_and_themes(shown, name, scheme):
     light.append(background(page))
     assert sorted(light) == [False, True]
     assert light[0] == (scheme == "light")
-    page.wait_for_function("document.querySelectorAll('#map .layer_0_marks path').length === 12")
+    drawn(page)
+    assert page.locator("#map .layer_0_marks path").count() == WORLD.heads.size
 
 
 def check_labels(page) -> None:
     """That charts cut no label off, before a head is chosen and after it."""
-    page.wait_for_selector("#map text")
+    drawn(page)
     assert page.evaluate(CUT_OFF) == []
     click_head(page, 1)
     assert page.evaluate(CUT_OFF) == []
@@ -72,7 +74,7 @@ def legend_of_map(page) -> list[float]:
 def test_colours_are_as_strong_on_either_side_of_zero(run, shown):
     page = shown()
     page.evaluate("document.querySelector('[data-kind=contributing]').click()")
-    page.wait_for_selector("[data-kind=contributing][aria-pressed=true]")
+    drawn(page)
     ends = legend_of_map(page)
     assert ends[0] == pytest.approx(-ends[-1], rel=0.02)
 
@@ -107,7 +109,7 @@ def test_an_outlier_leaves_the_other_heads_apart(page, outlier):
     page.wait_for_selector("html[data-ready]")
     check_fills(page)
     page.click("#theme")
-    page.wait_for_selector("#map .layer_0_marks path")
+    drawn(page)
     assert not background(page)
     check_fills(page)
     assert page.locator("#map .role-legend-label text").all_text_contents()[-1] == "≥ 0.1"
@@ -116,10 +118,10 @@ def test_an_outlier_leaves_the_other_heads_apart(page, outlier):
         "Heads beyond the ends of the colours, which have the last one: 1 of 12."
     )
     page.locator("#map .layer_0_marks path").last.hover()
-    page.wait_for_selector("#vg-tooltip-element.visible")
-    assert "0.9700" in page.inner_text("#vg-tooltip-element")
+    page.locator("#vg-tooltip-element.visible", has_text="0.9700").wait_for()
     page.select_option("#shade", "rank")
-    page.wait_for_function("document.querySelector('#beyond').textContent === ''")
+    assert page.inner_text("#beyond") == ""
+    drawn(page)
     assert page.locator("#map .role-legend-label text").all_text_contents() == ["Rank 12", "Rank 1"]
 
 
@@ -173,7 +175,6 @@ def test_keys_are_enough(shown):
         assert page.inner_text("#head-name") == f"Layer {layer}, head {head}"
     page.focus("[data-kind=mattering]")
     page.keyboard.press("Enter")
-    page.wait_for_selector("[data-kind=mattering][aria-pressed=true]")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "measure"
     assert "Layer" in page.get_attribute("#map", "aria-label")
@@ -195,8 +196,7 @@ def test_hostile_texts_stay_text(shown):
     assert page.locator("img[src=x]").count() == 0
     page.locator("#profile .role-axis-label text").last.hover(force=True)
     page.locator("#profile .layer_0_marks path").last.hover()
-    page.wait_for_selector("#vg-tooltip-element.visible")
-    assert "onerror" in page.inner_text("#vg-tooltip-element")
+    page.locator("#vg-tooltip-element.visible", has_text="onerror").wait_for()
     assert page.locator("img[src=x]").count() == 0
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from analyze.drawing.maps import OPAQUE
 from tests.analyze.report.test_folder_in_a_browser import ALPHAS
-from tests.support.report import HOSTILE, WORLD, click_head, near, said
+from tests.support.report import HOSTILE, WORLD, click_head, near, said, travel
 
 HEADS = WORLD.heads.shape[1]
 # What has the focus: its id, its text, and whether it is in the open sample and can be seen
@@ -118,7 +118,7 @@ def test_a_sample_opens_and_gives_the_focus_back(run, shown):
     page.keyboard.press("Escape")
     assert drawer.count() == 0
     assert page.evaluate("document.activeElement.closest('.card').dataset.sample") == name
-    page.go_back()
+    travel(page, -1)
     assert said(page)["sample"] == name
     assert drawer.locator(".question").inner_text() == card.locator(".question").inner_text()
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from analyze.report.measures import measure
 from analyze.tables.frames import open_heads
-from tests.support.report import JOB, WORLD
+from tests.support.report import JOB, WORLD, drawn, settle
 
 HEADS = WORLD.heads.shape[1]
 
@@ -20,6 +20,7 @@ def test_heads_that_are_dragged_over_are_selected_in_the_map(run, shown):
     dots = page.locator("#scatter .mark-symbol.role-mark path")
     assert dots.count() == WORLD.heads.size
     dots.first.scroll_into_view_if_needed()
+    settle(page)
     boxes = [each.bounding_box() for each in dots.all()]
     middles = np.array([(each["x"] + each["width"] / 2, each["y"] + each["height"] / 2) for each in boxes])
     for place, name, sign in ((0, "a2v", 1), (1, JOB, -1)):  # dots stand where their values are
@@ -29,24 +30,26 @@ def test_heads_that_are_dragged_over_are_selected_in_the_map(run, shown):
     page.mouse.down()
     page.mouse.move(middles[:, 0].max() + 9, middles[wanted, 1].min() - 9, steps=6)
     page.mouse.up()
-    page.wait_for_function("document.querySelector('#selected').textContent.startsWith('3')")
+    page.locator("#selected", has_text="3 heads selected").wait_for()
+    drawn(page)
     assert page.locator("#map .layer_1_marks path").count() == 3
-    assert page.inner_text("#selected") == "3 heads selected"
     names = ",".join(f"L{cell // HEADS}H{cell % HEADS}" for cell in wanted)
     assert f"selected={names}" in page.evaluate("decodeURIComponent(location.hash)")
-    assert shown(at=f"#selected={names.partition(',')[0]}").inner_text("#selected") == "1 head selected"
     page.focus("#up")
     page.keyboard.press("Escape")
-    page.wait_for_function("document.querySelectorAll('#map .layer_1_marks path').length === 0")
+    drawn(page)
+    assert page.locator("#map .layer_1_marks path").count() == 0
+    assert shown(at=f"#selected={names.partition(',')[0]}").inner_text("#selected") == "1 head selected"
 
 
 def test_localisation_and_reliability_of_heads_may_stand_at_an_axis(shown):
     page = shown()
     page.select_option("#up", "localisation")
     page.select_option("#across", "reliability")
-    page.wait_for_function("document.querySelector('#scatter svg').textContent.includes('spatial entropy')")
+    drawn(page)
     title = json.dumps(page.locator("#scatter .role-axis-title text").all_text_contents())
+    assert "spatial entropy" in title
     assert "reliability of A2V" in title
     assert "reliability" in page.evaluate("location.hash")
     page.check("#spread")
-    page.wait_for_function("location.hash.includes('spread=yes')")
+    assert "spread=yes" in page.evaluate("location.hash")

@@ -6,7 +6,7 @@ from analyze.pictures.labels import NOT_SIGNIFICANT
 from analyze.report.measures import measure
 from analyze.statistics.heads.means import UNCLEAR
 from analyze.tables.frames import open_heads
-from tests.support.report import JOB, WORLD, near
+from tests.support.report import JOB, WORLD, drawn, near
 
 HEADS = WORLD.heads.shape[1]
 FILLS = "(all) => all.map((each) => [each.getAttribute('fill'), each.getAttribute('fill-opacity')])"
@@ -19,6 +19,7 @@ def test_heads_whose_interval_holds_0_are_grey_and_noise_is_pale_and_said(run, s
     page.click("[data-kind=mattering]")
     effects = measured[JOB].of_heads
     told = (effects.told != UNCLEAR).tolist()
+    drawn(page)
     assert 0 < sum(told) < len(told)
     fills = page.locator("#map .layer_0_marks path").evaluate_all(FILLS)
     assert [fill != "#b4b4b4" for fill, _ in fills] == told
@@ -27,7 +28,7 @@ def test_heads_whose_interval_holds_0_are_grey_and_noise_is_pale_and_said(run, s
     assert f"{sum(told)} of {len(told)} heads differ significantly" in page.inner_text("#told")
     check_that_nothing_is_said_of_a_single_category(page)
     page.click("[data-kind=contributing]")
-    page.wait_for_selector("#order-note")
+    drawn(page)
     assert measured["d2v"].order.noise
     assert f"mostly noise: its reliability is {measured['d2v'].order.reliability:.2f}" in page.inner_text("#order-note")
     assert {opacity for _, opacity in page.locator("#map .layer_0_marks path").evaluate_all(FILLS)} == {"0.35"}
@@ -36,7 +37,8 @@ def test_heads_whose_interval_holds_0_are_grey_and_noise_is_pale_and_said(run, s
 def check_that_nothing_is_said_of_a_single_category(page):
     """What is tested over all categories is named so, and greys no head of the map of one."""
     page.select_option("#category", "1")
-    page.wait_for_selector("#untested")
+    drawn(page)
+    assert page.locator("#untested").count() == 1
     assert page.locator("#grey-note").count() == 0
     fills = page.locator("#map .layer_0_marks path").evaluate_all(FILLS)
     assert "#b4b4b4" not in [fill for fill, _ in fills]
@@ -47,7 +49,7 @@ def check_that_nothing_is_said_of_a_single_category(page):
     ]
     assert "Highest heads: OCR" in headings
     page.select_option("#category", "0")
-    page.wait_for_selector("#grey-note")
+    assert page.locator("#grey-note").count() == 1
 
 
 def test_the_surest_effects_are_dots_with_intervals(run, shown):
@@ -56,6 +58,7 @@ def test_the_surest_effects_are_dots_with_intervals(run, shown):
     page.click("[data-kind=mattering]")
     (effects,) = [each.found.of_heads for each in measure(heads, heads.scope(None)).measures if each.name == JOB]
     names = [f"L{cell // HEADS}H{cell % HEADS}" for cell in np.argsort(-effects.mean)]
+    drawn(page)
     labels = page.locator("#dots .role-axis-label text").all_text_contents()
     assert [label for label in labels if label.startswith("L")] == names
     lead = effects.lead()
@@ -80,9 +83,9 @@ def test_colours_are_those_of_all_categories_unless_asked(shown):
     shared = []
     for category in ("0", "1", "2"):
         page.select_option("#category", category)
-        page.wait_for_function("document.querySelector('#map .role-legend-label text')")
+        drawn(page)
         shared.append(legend())
     assert shared[0] == shared[1] == shared[2]
     page.select_option("#scale", "own")
-    page.wait_for_function(f"document.querySelector('#map .role-legend-label text').textContent !== '{shared[0][0]}'")
+    drawn(page)
     assert legend() != shared[0]

@@ -16,7 +16,18 @@ from extract.prompts.wordings import Wording
 from tests.analyze.report.test_access import AXE, FOUND, SAID
 from tests.analyze.report.test_folder_in_a_browser import ALPHAS
 from tests.analyze.report.test_page import NAMES, set_columns
-from tests.support.report import MAPPED, PIECES, SUFFIX, WORLD, make_report, near, read_data, said, write_captions
+from tests.support.report import (
+    MAPPED,
+    PIECES,
+    SUFFIX,
+    WORLD,
+    make_report,
+    near,
+    read_data,
+    said,
+    travel,
+    write_captions,
+)
 from tests.support.runs import rewrite
 
 HEADS = WORLD.heads.shape[1]
@@ -149,14 +160,14 @@ def test_a_token_shows_the_map_of_its_step(captions, shown):
     tiles.nth(3).click()  # a head without maps of steps
     assert page.locator("dialog .picture canvas").count() == 0
     assert page.locator("#of-step .link").all_inner_texts() == [f"L{layer}H{head}" for layer, head in MAPPED]
-    page.go_back()
+    travel(page, -1)
     assert page.locator("dialog .picture canvas").count() == 1
-    page.go_back()
+    travel(page, -1)
     assert said(page)["step"] == "4"
     page.keyboard.press("Home")
     page.click("#to-prompt")
     assert "step" not in said(page)
-    page.go_back()
+    travel(page, -1)
     page.click("#drawer-later")
     assert "step" not in said(page)
 
@@ -232,4 +243,5 @@ def test_damaged_parts_cost_no_page_and_a_folder_loads_each_text(captions, page,
     page.goto(f"{(run / 'report' / 'index.html').as_uri()}#sample=caption/0&head=L0H1")
     page.reload()
     page.locator("#tokens").wait_for()
+    page.locator("dialog .picture img[src]").wait_for()  # it comes with the maps of its part
     assert page.locator("dialog .picture canvas, #tiles canvas").count() == 0

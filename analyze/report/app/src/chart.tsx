@@ -30,7 +30,7 @@ declare const vegaEmbed: (place: HTMLElement, spec: unknown, options: unknown) =
 const ERRORS = 1; // the least that Vega logs
 const pending = new Set<Promise<unknown>>();
 
-// Waits until all that was begun is drawn
+// Waits until all that was begun is drawn; until then a chart's element has `aria-busy`
 export async function drawn(): Promise<void> {
   while (pending.size) await Promise.all(pending);
 }
@@ -122,7 +122,13 @@ function Chart({ name, id = name, label, data, signals, onPick, onBrush, titles,
     return () => void begun.then((made) => made.finalize());
   }, [name, scheme(), titles?.x, titles?.y]);
   useLayoutEffect(() => {
-    queue.current = track(queue.current!.then(refill));
+    const element = place.current!;
+    element.ariaBusy = "true";
+    const idle = () => {
+      if (queue.current === own) element.ariaBusy = null;
+    };
+    const own: Promise<Embedded> = track(queue.current!.then(refill).finally(idle));
+    queue.current = own;
   }, [name, scheme(), titles?.x, titles?.y, label, data, signals]);
 
   return <div class="plot" id={id} ref={place} {...plot} />;

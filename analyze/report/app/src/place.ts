@@ -10,6 +10,8 @@ export function land(): void {
   if (state().at) elementOf(state().at).scrollIntoView();
 }
 
+let leading = ""; // the section that a link leads to, until the charts are drawn that it changes
+
 const focusMap = () => document.getElementById("map")?.focus({ preventScroll: true });
 
 // Chooses the head of a mark that was clicked; from then on the keys are those of the map of heads
@@ -27,13 +29,16 @@ async function pressed(event: MouseEvent): Promise<void> {
   const { at, cell } = follow(link.getAttribute("href")!);
   if (cell !== undefined) focusMap();
   if (at === undefined) return;
+  leading = at;
   land();
   if (cell === undefined) elementOf(at).focus({ preventScroll: true });
   await drawn(); // charts that are drawn anew may be higher
+  leading = "";
   land();
 }
 
 function watch(): void {
+  if (leading) return;
   const own = elementOf(state().at || sections()[0]).getBoundingClientRect().top;
   const { scrollTop, scrollHeight, clientHeight } = document.documentElement;
   // At the end of the page the last sections do not reach the line
