@@ -12,8 +12,8 @@ of keys is the sum of its attention over them."""
 CAUSAL = """\
 - The model is causal: a token sees itself and those before it. Where the image comes before the question, image tokens
   see no other text than the first token, the system prompt and what else stands before the image. V2T (`v2t`) then says
-  nothing about the question, is the same for two questions on one image, and is mostly the attention sink on the first
-  token, BOS. The column `v2bos` shows how much.
+  nothing about the question, and is the same for two questions on one image. `v2bos` and `v2sys` show how much of it
+  goes to the first token, BOS, an attention sink in large models, and to the system prompt.
 - T2V (`t2v`) is the mean over all text tokens. Those before the image cannot see it, and dilute it; `q2v` is free of
   them."""
 BOTH_WAYS = """\
@@ -21,7 +21,7 @@ BOTH_WAYS = """\
   `v2q` shows how much attention they pay to it."""
 UNKNOWN_TEXT = """\
 - If the model is causal, as LLaVA is, image tokens see no text after the image. V2T (`v2t`) then says nothing about
-  the question, and is mostly the attention sink on the first token, BOS."""
+  the question, and in large models is mostly the attention sink on the first token, BOS."""
 IMPORTANCE = """\
 - Attention is not importance. A head that looks at the image need not matter for the answer, and one that matters need
   not look. What a head matters for is measured by knock-outs: table `knockouts`, where there is one."""
