@@ -5,6 +5,7 @@ import shutil
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import accumulate
 from typing import Any
 
@@ -28,7 +29,7 @@ class _Column:
     cells: list[list[str]]
     is_text: bool = False
 
-    @property
+    @cached_property
     def width(self) -> int:
         """Letters of its longest line."""
         return max(_width(line) for lines in (self.head, *self.cells) for line in (lines or [""]))
@@ -199,6 +200,8 @@ def _wrap(text: str, width: int) -> list[str]:
 
 def _width(text: str) -> int:
     """Cells of a terminal that a text takes; letters of Chinese and the like take two."""
+    if text.isascii():
+        return len(text)
     return sum(
         2 if unicodedata.east_asian_width(letter) in "WF" else not unicodedata.combining(letter) for letter in text
     )

@@ -90,11 +90,12 @@ def category_scores(samples: pd.DataFrame, task: Task = MME) -> pd.DataFrame:
     unscored, skipped = (
         each["category"].astype(str).value_counts() for each in (others[was_asked], others[~was_asked])
     )
-    groups = {str(name): rows for name, rows in table.groupby("category", sort=False)}
-    found = pd.DataFrame(
-        [_score(name, groups[name], int(unscored.get(name, 0)), samples, task) for name in category_order(groups)]
-    )
-    found["left_out"] += [int(skipped.get(name, 0)) for name in found["category"]]
+    codes, different = pd.factorize(table["category"])
+    names = category_order(map(str, different))
+    place = {name: number for number, name in enumerate(names)}
+    found = _scores(names, np.array([place[str(name)] for name in different])[codes], table, samples, task)
+    found["left_out"] += [int(skipped.get(name, 0)) for name in names]
+    found["unscored"] = [int(unscored.get(name, 0)) for name in names]
     return found
 
 
@@ -252,8 +253,8 @@ def total_scores(scores: pd.DataFrame, samples: pd.DataFrame, task: Task = MME) 
         part = scores[scores["category"].isin(names)]
         if task.together == POOLED:
             own = table[table["category"].isin(names)]
-            rows.append(_score(total, own, int(part["unscored"].sum()), samples, task))
-            rows[-1]["left_out"] = int(part["left_out"].sum())
+            (row,) = _scores([total], np.zeros(len(own), np.int64), own, samples, task).to_dict("records")
+            rows.append(row | {name: int(part[name].sum()) for name in ("left_out", "unscored")})
             continue
         counts, weights = part[COUNTS].sum().to_dict(), task.weights(part["questions"].tolist())
         kept = ["score"] if task.together == SUM else measures
@@ -283,28 +284,48 @@ def _images_and_pairs(scored: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     return pd.Series(image, scored.index), pd.Series(image * (len(different) + 1) + (numbers + 1) * by_id, scored.index)
 
 
-def _score(category: object, rows: pd.DataFrame, unscored: int, samples: pd.DataFrame, task: Task) -> dict[str, object]:
-    """One row of the scores, from the questions of a category, and how many more have another right answer."""
-    counted = rows[rows["counts"]]
-    found = {name: _per_cent(*each) for name, each in shares(counted, task).items()}
-    of_accuracy = counted if len(counted) else rows[rows["observed"]]
-    accuracy = of_accuracy["right"].mean() * 100
-    of_groups = ["accuracy", *(group.measure for group in task.groups)]
-    return {
-        "category": category,
-        "questions": len(of_accuracy),
-        "images": count_images(samples.loc[counted.index]),
-        **{name: found[name] for name in of_groups},
-        "accuracy": accuracy,
-        "score": sum(found[name] for name in task.parts),
-        **{name: value for name, value in found.items() if name not in of_groups},
-        "left_out": int((~rows["counts"]).sum()),
-        "unscored": unscored,
-        "unread": int(of_accuracy["unread"].sum()),
+def _scores(names: Sequence[str], code: Codes, table: pd.DataFrame, samples: pd.DataFrame, task: Task) -> pd.DataFrame:
+    """The rows of the scores of some groups of questions, such as categories, all at once.
+
+    Args:
+        names: of the groups.
+        code: int64 [rows], which of them each row is of.
+        table: rows of `scored_questions`.
+
+    Returns:
+        As `category_scores`; `left_out` are rows of the table, and none is `unscored`.
+    """
+
+    def numbers(chosen: npt.NDArray[np.bool_]) -> Codes:
+        return np.bincount(code[chosen], minlength=len(names))
+
+    counts, observed, right, unread = (table[name].to_numpy(bool) for name in ("counts", "observed", "right", "unread"))
+    counted = table[counts]
+    found = {
+        name: _per_cent(*(np.bincount(code[counts], each, len(names)) for each in both))
+        for name, both in shares(counted, task).items()
     }
+    shown = Shown.of(samples.loc[counted.index, [name for name in (*SCORED, PICTURES) if name in samples]])
+    images = np.unique(np.stack([code[counts][shown.row], shown.image], axis=1), axis=0)
+    of_accuracy = counts | (observed & (numbers(counts) == 0)[code])
+    of_groups = ["accuracy", *(group.measure for group in task.groups)]
+    return pd.DataFrame(
+        {
+            "category": names,
+            "questions": numbers(of_accuracy),
+            "images": np.bincount(images[:, 0], minlength=len(names)),
+            **{name: found[name] for name in of_groups},
+            "accuracy": _per_cent(numbers(of_accuracy & right), numbers(of_accuracy)),
+            "score": sum(found[name] for name in task.parts),
+            **{name: value for name, value in found.items() if name not in of_groups},
+            "left_out": numbers(~counts),
+            "unscored": 0,
+            "unread": numbers(of_accuracy & unread),
+        }
+    )
 
 
-def _per_cent(above: Array, below: Array) -> float:
-    """A share of sums in per cent; NaN where there is nothing below."""
-    whole = below.sum()
-    return 100 * float(above.sum() / whole) if whole else np.nan
+def _per_cent(above: Array | Codes, below: Array | Codes) -> Array:
+    """Shares of sums in per cent; NaN where there is nothing below."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(below > 0, 100 * (above / below), np.nan)

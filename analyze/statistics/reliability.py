@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analyze.statistics.clusters import Array, Codes, places_of_each
+from analyze.statistics.clusters import Array, Codes
 
 HALVES, _SEED = 200, 0
 FEWEST = 4  # images that can be halved
@@ -48,10 +49,13 @@ def samples_needed(correlation: float, number: int, wanted: float) -> float:
 
 def halves(category: Codes, rng: np.random.Generator) -> Codes:
     """0 or 1 for each image, half of each category either way; of odd numbers, either half may have one more."""
+    order, counts = np.argsort(category, kind="stable"), np.unique(category, return_counts=True)[1]
+    ends, first = np.cumsum(counts), np.empty(len(counts), np.int64)
+    for number, (begin, end) in enumerate(pairwise([0, *ends.tolist()])):
+        rng.shuffle(order[begin:end])
+        first[number] = rng.integers(2)
     half = np.empty(len(category), np.int64)
-    for places in places_of_each(category):
-        members = rng.permutation(places)
-        half[members] = (np.arange(len(members)) + rng.integers(2)) % 2
+    half[order] = (np.arange(len(order)) + np.repeat(first - (ends - counts), counts)) % 2
     return half
 
 
