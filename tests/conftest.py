@@ -1,4 +1,7 @@
-"""A tiny checkpoint, the demo's questions, and a run of one on the other; each made once."""
+"""A tiny checkpoint, the demo's questions, and a run of one on the other; each made once.
+
+With xdist, the process that hands out the tests imports this file and runs none of them: fixtures import what they use.
+"""
 
 import copy
 import gc
@@ -7,28 +10,18 @@ import os
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import pytest
 
+if TYPE_CHECKING:
+    from torch import nn
+
+    from extract.models.checkpoint import Checkpoint
+
 os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported; no test needs a hub
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # models here are tiny: threads would only wait for each other
-
-from torch import nn
-from transformers import PreTrainedConfig
-
-from data.questions import make_questions
-from extract.__main__ import main as extract_main
-from extract.chunks import asked
-from extract.knockouts import command
-from extract.models import loading, self_check
-from extract.models.checkpoint import Checkpoint
-from extract.provenance import git_commit
-from schemas.files.locations import _store
-from tests.support.object_store import Store
-from tests.support.ray_cluster import started
-from tests.support.runs import write_run
-from tests.support.tiny_llava import make_checkpoint
 
 ROOT = Path(__file__).parents[1]
 LEGACY_PT = ROOT.parent / "shared" / "legacy" / "scienceqa_attention_head_records.pt"
@@ -66,6 +59,10 @@ def _not_flushed():
 @pytest.fixture(scope="session", autouse=True)
 def _one_commit():
     """Ask git once which commit this is, which each run and each job writes down."""
+    from extract.chunks import asked
+    from extract.knockouts import command
+    from extract.provenance import git_commit
+
     commit = cache(git_commit)
     with pytest.MonkeyPatch.context() as patch:
         for module in (asked, command):
@@ -76,6 +73,8 @@ def _one_commit():
 @pytest.fixture(scope="session", autouse=True)
 def _configs_are_not_printed():
     """Let no config be written as text for transformers' log, which nobody reads, each time one is loaded."""
+    from transformers import PreTrainedConfig
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PreTrainedConfig, "__repr__", object.__repr__)
         yield
@@ -89,6 +88,8 @@ def _loaded_once():
     weights. One that is observed under its mask is copied and checked for each command, which may give it a kernel.
     Tests of loading and of the check call them as they import them.
     """
+    from extract.models import loading, self_check
+
     load, check = loading.load_model, self_check.check_observation
     kept: dict[str, tuple[Checkpoint, int]] = {}
     passed: WeakKeyDictionary[nn.Module, dict[str, bool | None]] = WeakKeyDictionary()
@@ -127,7 +128,7 @@ def _files(path: str | None) -> list[tuple[str, int, int]]:
     return [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(found)]
 
 
-def _writes(checkpoint: Checkpoint) -> int:
+def _writes(checkpoint: "Checkpoint") -> int:
     """How often something wrote into the weights of a checkpoint since they were made."""
     return sum(weight._version for weight in checkpoint.model.parameters())
 
@@ -135,6 +136,8 @@ def _writes(checkpoint: Checkpoint) -> int:
 @pytest.fixture(scope="session")
 def questions(tmp_path_factory) -> Path:
     """The folder of the demo's images, and of its MME_test.json."""
+    from data.questions import make_questions
+
     folder = tmp_path_factory.mktemp("questions")
     make_questions(folder, images_per_category=2)
     return folder
@@ -147,6 +150,8 @@ def texts(questions) -> list[str]:
 
 @pytest.fixture(scope="session")
 def checkpoint_path(tmp_path_factory, texts) -> Path:
+    from tests.support.tiny_llava import make_checkpoint
+
     folder = tmp_path_factory.mktemp("model")
     make_checkpoint(folder, texts)
     return folder
@@ -155,6 +160,7 @@ def checkpoint_path(tmp_path_factory, texts) -> Path:
 @pytest.fixture(scope="session")
 def extract(checkpoint_path, questions):
     """Call `python -m extract` in this process; returns its exit code."""
+    from extract.__main__ import main
 
     def call(run: Path, **flags: object) -> int:
         values = {
@@ -173,7 +179,7 @@ def extract(checkpoint_path, questions):
                 argv += [f"--{name}"]
             else:
                 argv += [f"--{name}={','.join(map(str, value)) if isinstance(value, list) else value}"]
-        return extract_main(argv)
+        return main(argv)
 
     return call
 
@@ -198,6 +204,8 @@ def llava_python() -> Path:
 @pytest.fixture
 def made_up(tmp_path) -> Path:
     """A small made-up run, free to be broken."""
+    from tests.support.runs import write_run
+
     return write_run(tmp_path / "made_up")
 
 
@@ -211,6 +219,8 @@ def legacy_pt() -> Path:
 @pytest.fixture(scope="session")
 def ray_address(_server):
     """The address of a Ray cluster of two CPUs on this machine, whose processes find the S3 server."""
+    from tests.support.ray_cluster import started
+
     pytest.importorskip("ray")
     with started(cpus=2, environment=_server.environment) as address:
         yield address
@@ -218,6 +228,8 @@ def ray_address(_server):
 
 @pytest.fixture(scope="session")
 def _server():
+    from tests.support.object_store import Store
+
     server = Store()
     yield server
     server.stop()
@@ -226,6 +238,8 @@ def _server():
 @pytest.fixture
 def store(_server, monkeypatch):
     """An empty S3 server with a bucket, and its environment variables."""
+    from schemas.files.locations import _store
+
     for name, value in _server.environment.items():
         monkeypatch.setenv(name, value)
     _store.cache_clear()
