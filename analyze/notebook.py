@@ -70,15 +70,17 @@ class OpenedRun:
         Raises:
             HeadflowError: the run has no such column, or a part cannot be read.
         """
-        import pandas as pd
+        import pyarrow as pa
 
         from analyze.tables.frames import check_flows
 
         columns = [columns] if isinstance(columns, str) else columns
         flows = check_flows(self._run.manifest.flows if columns is None else columns, self._run)
         names = ["sample_id", "category", "layer", "head", *flows]
-        parts = [self._run.read_part(path, names).to_pandas() for path in self._run.part_paths("heads")]
-        rows = pd.concat(parts, ignore_index=True)
+        parts = [self._run.read_part(path, names) for path in self._run.part_paths("heads")]
+        if not parts:
+            raise HeadflowError(f"{self.path} has no part yet: nothing to read")
+        rows = pa.concat_tables(parts).unify_dictionaries().to_pandas()
         return rows if self.prompt is None else rows[rows["sample_id"].isin(self.samples["sample_id"])]
 
     def effects(self, job: str | None = None) -> "pd.DataFrame":
@@ -106,7 +108,7 @@ class OpenedRun:
 
     def report(self, other: "OpenedRun | str | Location | None" = None, **settings: Any) -> Result:
         """Write the run, and its comparison with another one, as a page; see `analyze.commands.report`."""
-        return self._found("report", {"other": _path_of(other)} | settings)
+        return self._found("report", {"other": other} | settings)
 
     def summary(self, **settings: Any) -> Result:
         """Means, quantiles and the score; see `analyze.commands.summary`."""
@@ -142,20 +144,25 @@ class OpenedRun:
 
     def image(self, without: "OpenedRun | str | Location", **settings: Any) -> Result:
         """What answers owe to the image, from a run of counterfactual images; see `analyze.commands.answers.image`."""
-        return self._found("image", {"without": _path_of(without)} | settings)
+        return self._found("image", {"without": without} | settings)
 
     def compare(self, *others: "OpenedRun | str | Location", **settings: Any) -> Result:
         """The run against another one, or the distances of several; see `analyze.commands.compare`."""
-        runs = [self.path, *map(_path_of, others)]
-        return self._found("compare", {"runs": runs} | settings)
+        return self._found("compare", {"runs": [self, *others]} | settings)
 
     def _found(self, command: str, values: dict[str, Any]) -> Result:
         settings = COMMANDS[command].settings
         known = {each.name for each in settings_of(settings)}
-        own = {name: value for name, value in (("run", self.path), ("prompt", self.prompt)) if name in known}
+        given = [each for value in values.values() for each in (value if isinstance(value, list) else [value])]
+        opened = [self, *(each for each in given if isinstance(each, OpenedRun))]
+        prompts = list(dict.fromkeys(run.prompt for run in opened if run.prompt is not None))
+        if len(prompts) > 1:
+            raise HeadflowError(f"runs are opened in the wordings {', '.join(prompts)}: open them in the same one")
+        prompt = prompts[0] if prompts else None
+        own = {name: value for name, value in (("run", self.path), ("prompt", prompt)) if name in known}
         if twice := sorted(own.keys() & values.keys()):
             raise HeadflowError(f"{', '.join(twice)}: this run, as it was opened, is read; open another one")
-        asked = settings.of_keywords(own | values)
+        asked = settings.of_keywords(own | {name: _paths_of(value) for name, value in values.items()})
         return replace(COMMANDS[command].function(asked), asked=asked)
 
     def __repr__(self) -> str:
@@ -171,6 +178,8 @@ class OpenedRun:
         return f"<p>{escape(repr(self))}</p>"
 
 
-def _path_of(run: object) -> object:
-    """The path of a run that is opened, or is named by its path; the settings refuse what is none."""
-    return run.path if isinstance(run, OpenedRun) else run
+def _paths_of(value: object) -> object:
+    """The value of a setting, with the path of each run that is opened in the place of the run."""
+    if isinstance(value, list):
+        return [_paths_of(each) for each in value]
+    return value.path if isinstance(value, OpenedRun) else value

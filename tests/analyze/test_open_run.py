@@ -14,6 +14,7 @@ from analyze import open_run
 from analyze.__main__ import main
 from analyze.drawing.figures import FigureFiles
 from schemas.errors import HeadflowError
+from schemas.store import writer
 from tests.support.asked import HEADS, LAYERS, knock_out_choices, write_choices
 from tests.support.runs import write_run
 
@@ -34,6 +35,13 @@ def test_its_tables_are_those_of_the_files(path):
     assert set(run.heads()) == set(files)
     assert run.samples["sample_id"].tolist() == pd.read_parquet(path / "samples")["sample_id"].tolist()
     assert "10 samples" in run._repr_html_()
+
+
+def test_rows_of_several_parts_have_the_types_of_pandas_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(writer, "ROWS_PER_PART", 12)  # two samples
+    path = write_run(tmp_path / "run", categories={"OCR": 3, "color": 3})
+    assert len(list((path / "heads").iterdir())) > 2
+    assert open_run(path).heads().equals(pd.read_parquet(path / "heads"))
 
 
 def test_what_is_found_is_what_the_command_writes(path, tmp_path, capsys):
@@ -152,6 +160,8 @@ def test_a_wrong_setting_is_refused_as_a_flag_is(path):
             open_run(run.path, prompt=prompt)
     with pytest.raises(HeadflowError, match="runs: 3 is not a path"):
         run.compare(3)
+    with pytest.raises(HeadflowError, match="is of the images as they are"):
+        run.diagnose(without=run)
     with pytest.raises(HeadflowError, match="nowhere does not exist"):
         run.image("nowhere")
     with pytest.raises(HeadflowError, match="nowhere does not exist"):

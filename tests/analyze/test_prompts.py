@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from analyze import open_run
 from analyze.__main__ import main
 from analyze.compare.pairing import differing_settings
 from analyze.tables.frames import open_heads
@@ -326,3 +327,15 @@ def test_a_manifest_without_the_wordings_of_the_samples(tmp_path, capsys):
     edit_manifest(path, prompts={"bare": 1})
     assert main(["summary", str(path), "--prompt", "bare"]) == 2
     assert "the wording 'bare' of prompts is 1, not an object with a `template`" in capsys.readouterr().err
+
+
+def test_an_opened_wording_is_compared_whichever_run_comes_first(tmp_path):
+    single, several = write(tmp_path / "single", alone="short"), write(tmp_path / "several")
+    flags = ["--prompt", "bare", "--resamples", "200", "--output-dir", str(tmp_path / "out")]
+    assert main(["compare", str(single), str(several), *flags]) == 0
+    found = open_run(single).compare(open_run(several, prompt="bare"), resamples=200)
+    assert found.tables
+    for name, table in found.tables.items():
+        assert (tmp_path / "out" / name).read_text() == table.to_csv(index=False)
+    with pytest.raises(HeadflowError, match="opened in the wordings long, bare: open them in the same one"):
+        open_run(several, prompt="long").compare(open_run(several, prompt="bare"))
