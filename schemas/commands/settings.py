@@ -237,16 +237,17 @@ def _read(value: Any, hint: Any, between: Between | None, words: Sequence[str]) 
         return value if value in words else _number(value, kind, between, words)
     if kind is Path:
         return path_here(value)
+    if kind is str and type(value) is int:
+        value = str(value)  # a layer, a step or an id, as it is typed
     if not isinstance(value, kind):
-        wanted = "True or False" if kind is not str else "text: give it in quotes" if type(value) is int else "text"
-        raise ValueError(f"{shown(value)} is not {wanted}")
+        raise ValueError(f"{shown(value)} is not {'text' if kind is str else 'True or False'}")
     if words and value not in words:
         raise ValueError(not_one_of(value, words))
     return value
 
 
 def _several(value: Any, kinds: tuple[Any, ...], between: Between | None, words: Sequence[str]) -> tuple[Any, ...]:
-    if isinstance(value, str) and kinds == (str, ...):
+    if kinds[1:] == (...,) and isinstance(value, str | int | float):
         value = (value,)
     if isinstance(value, str) or not isinstance(value, Sequence):
         raise ValueError(f"{shown(value)} is one value, where a list is needed")
