@@ -13,7 +13,7 @@ from analyze.scores.answers import NO_LEAN, AnswerSums, accuracy_of, bias_of
 from analyze.scores.images import image_groups
 from analyze.statistics.bootstrap import RESAMPLES, SEED, Bootstrap, Interval
 from analyze.statistics.calibration import Calibration, calibrate
-from analyze.statistics.clusters import Array, Clusters, image_lists
+from analyze.statistics.clusters import Array, Clusters, Codes, image_lists
 from analyze.statistics.contrasts import STATES, contrast_reliability, pair_states, polarity_free_contrast
 from analyze.statistics.intervals import FEW_IMAGES, FEWEST_IMAGES, share_interval
 from analyze.statistics.multiplicity import false_discovery_rate
@@ -329,22 +329,22 @@ def _states(samples: pd.DataFrame, pairs: pd.DataFrame, bootstrap: Bootstrap, ta
     clusters, rows = bootstrap.clusters, list[dict[str, Any]]()
     answers = AnswerSums.of(samples, clusters)
     unread = clusters.counts - answers.given
-    kinds = None if task.opposite else _kinds(samples)
+    kinds, states = None if task.opposite else _kinds(samples), states_of_images(pairs, clusters)
     for name, images in image_groups(clusters):
         row: dict[str, Any] = {"category": name, "questions": int(clusters.counts[images].sum())}
         row |= {"unread": int(unread[images].sum())}
+        some = answers.only(images), bootstrap.only(images)
         if kinds is not None:
-            own = kinds[images[clusters.image]]
+            own = kinds.iloc[clusters.rows(images)]
             row |= {state: int((own["state"] == state).sum()) for state in CHOICE_STATES}
-            row |= accuracy_of(answers, bootstrap, images)
+            row |= accuracy_of(*some)
             row |= {f"sure_{word}": 100 * own.loc[own["right"] == (word == "right"), "sure"].mean()
                     for word in ("right", "wrong")}  # fmt: skip
             rows.append(row)
             continue
-        chosen = pairs["state"].to_numpy()[images[pairs["image"].to_numpy()]]
-        row["images"] = len(chosen)
-        row |= {state: int(np.count_nonzero(chosen == state)) for state in STATES}
-        rows.append(row | accuracy_of(answers, bootstrap, images) | bias_of(answers, bootstrap, images))
+        of_pairs = {state: int(number[images].sum()) for state, number in states.items()}
+        row |= {"images": sum(of_pairs.values())} | of_pairs
+        rows.append(row | accuracy_of(*some) | bias_of(*some))
     if kinds is not None:
         return pd.DataFrame(rows)
     *of_categories, whole = (row.pop("bias_p") for row in rows)
@@ -352,6 +352,13 @@ def _states(samples: pd.DataFrame, pairs: pd.DataFrame, bootstrap: Bootstrap, ta
     table = pd.DataFrame(rows)
     table.insert(list(table.columns).index("bias_high") + 1, "bias_p", corrected)
     return table
+
+
+def states_of_images(pairs: pd.DataFrame, clusters: Clusters) -> dict[str, Codes]:
+    """How many pairs of `pairs_of_questions` each image has in each of `STATES`, int64 [images]."""
+    found = pairs["state"].to_numpy()
+    images = pairs["image"].to_numpy(np.int64)
+    return {state: np.bincount(images[found == state], minlength=clusters.images) for state in STATES}
 
 
 def _kinds(samples: pd.DataFrame) -> pd.DataFrame:

@@ -125,16 +125,17 @@ def _letters(samples: pd.DataFrame, bootstrap: Bootstrap, flips: int) -> pd.Data
     p = _tested(excess, [images for _, images in groups], np.array(notes) == "", bootstrap, flips)
     rows = []
     for place, (name, images) in enumerate(groups):
+        some = bootstrap.only(images)
         for letter in letters[sums[4][images].sum(axis=0) > 0]:
-            asked = sums[4][:, letter]
+            asked = sums[4][images, letter]
             row: dict[str, Any] = {
                 "category": name,
                 "letter": OPTION_LETTERS[letter],
-                "answers": int(asked[images].sum()),
+                "answers": int(asked.sum()),
             }
             for value, each in zip(("given", "right", "expected"), sums, strict=False):
-                row[value] = 100 * float(each[images, letter].sum() / asked[images].sum())
-            found = bootstrap.mean(excess[:, letter], asked, images & (asked > 0))
+                row[value] = 100 * float(each[images, letter].sum() / asked.sum())
+            found = some.mean(excess[images, letter], asked, asked > 0)
             row |= found.columns("difference", "low", "high", scale=100)
             if note := notes[place][letter]:
                 row |= {"low": np.nan, "high": np.nan}
@@ -173,7 +174,7 @@ def _uneven(samples: pd.DataFrame, number: Codes, right: npt.NDArray[np.bool_], 
 
 def _tested(
     excess: Array,
-    groups: list[npt.NDArray[np.bool_]],
+    groups: list[Codes],
     told: npt.NDArray[np.bool_],
     bootstrap: Bootstrap,
     flips: int,

@@ -7,18 +7,17 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from analyze.compare.answers import cannot_tell
 from analyze.compare.heads import floor, tested_heads
-from analyze.diagnose import about_not_scored, not_scored, pairs_of_questions
+from analyze.diagnose import about_not_scored, not_scored, pairs_of_questions, states_of_images
 from analyze.scores.accuracy import category_scores, total_scores
 from analyze.scores.answers import NO_LEAN, AnswerSums, accuracy_of, bias_of
 from analyze.scores.images import category_images
 from analyze.scores.intervals import score_intervals
 from analyze.statistics.bootstrap import RESAMPLES, SEED, Bootstrap
-from analyze.statistics.clusters import Array, Clusters
+from analyze.statistics.clusters import Array, Clusters, Codes
 from analyze.statistics.contrasts import STATES
 from analyze.statistics.intervals import mean_of_images
 from analyze.statistics.multiplicity import fewest_images, sign_flip_maximum
@@ -283,7 +282,7 @@ def _corrected(whole: pd.DataFrame, asked: dict[str, pd.DataFrame], bootstrap: B
 
 def _whole(samples: pd.DataFrame, bootstrap: Bootstrap, *, task: Task) -> pd.DataFrame:
     measures = _measures(samples, bootstrap, task)
-    return pd.DataFrame([measures(np.ones(bootstrap.clusters.images, bool))])
+    return pd.DataFrame([measures(np.arange(bootstrap.clusters.images))])
 
 
 def _categories(samples: pd.DataFrame, bootstrap: Bootstrap, *, task: Task) -> pd.DataFrame:
@@ -299,24 +298,23 @@ def _categories(samples: pd.DataFrame, bootstrap: Bootstrap, *, task: Task) -> p
     return pd.concat([table.merge(found, "left", "category"), totals], ignore_index=True)
 
 
-def _measures(
-    samples: pd.DataFrame, bootstrap: Bootstrap, task: Task
-) -> Callable[[npt.NDArray[np.bool_]], dict[str, Any]]:
-    """Of some images, bool [images]: accuracy, lead, and bias and states of pairs of two opposite options."""
+def _measures(samples: pd.DataFrame, bootstrap: Bootstrap, task: Task) -> Callable[[Codes], dict[str, Any]]:
+    """Of some images, by their numbers: accuracy, lead, and bias and states of pairs of two opposite options."""
     clusters = bootstrap.clusters
-    pairs, answers = pairs_of_questions(samples, clusters, task), AnswerSums.of(samples, clusters)
+    states = states_of_images(pairs_of_questions(samples, clusters, task), clusters)
+    answers = AnswerSums.of(samples, clusters)
     names = [*_MEASURES, *(_BIAS if task.opposite else ()), "unread", *(STATES if task.opposite else ())]
     leads, unread = clusters.sums(samples["lead"].to_numpy(np.float64)), clusters.counts - answers.given
 
-    def measures(images: npt.NDArray[np.bool_]) -> dict[str, Any]:
-        states = pairs["state"][images[pairs["image"].to_numpy()]]
+    def measures(images: Codes) -> dict[str, Any]:
+        some = answers.only(images), bootstrap.only(images)
         found: dict[str, Any] = (
-            {"questions": int(clusters.counts[images].sum()), "images": clusters.different(images)}
-            | accuracy_of(answers, bootstrap, images)
-            | (bias_of(answers, bootstrap, images) if task.opposite else {})
-            | mean_of_images(clusters, leads, images).columns("lead", "lead_low", "lead_high")
+            {"questions": int(clusters.counts[images].sum()), "images": some[1].clusters.different()}
+            | accuracy_of(*some)
+            | (bias_of(*some) if task.opposite else {})
+            | mean_of_images(some[1].clusters, leads[images]).columns("lead", "lead_low", "lead_high")
             | {"unread": int(unread[images].sum())}
-            | {state: int((states == state).sum()) for state in STATES}
+            | {state: int(number[images].sum()) for state, number in states.items()}
         )
         return {name: found[name] for name in names}
 

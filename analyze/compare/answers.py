@@ -12,7 +12,7 @@ from analyze.compare.sentences import Sentence, of_units
 from analyze.scores.accuracy import group_codes, scored_questions, totals
 from analyze.scores.images import category_images, image_groups
 from analyze.statistics.bootstrap import Bootstrap
-from analyze.statistics.clusters import Array, Clusters
+from analyze.statistics.clusters import Array, Clusters, Codes
 from analyze.statistics.intervals import FEW_IMAGES, FEWEST_IMAGES, mean_of_images, share_interval
 from analyze.statistics.multiplicity import false_discovery_rate, sign_flip_maximum
 from analyze.tables.frames import Heads
@@ -49,7 +49,10 @@ def compare_answers(a: Heads, b: Heads, pairs: Pairs, *, resamples: int, seed: i
     clusters = pairs.clusters(a.samples, both)
     bootstrap = Bootstrap(clusters, resamples, seed)
     rights = [clusters.sums(each["right"].to_numpy().astype(float)) for each in (first, second)]
-    rows: list[dict[str, Any]] = [_accuracy(name, bootstrap, rights, images) for name, images in image_groups(clusters)]
+    rows: list[dict[str, Any]] = [
+        _accuracy(name, bootstrap.only(images), [right[images] for right in rights])
+        for name, images in image_groups(clusters)
+    ]
     *tested, whole_p = (row["p"] for row in rows)
     for row, p in zip(rows, [*false_discovery_rate(np.array(tested)), whole_p], strict=True):
         row["adjusted_p"] = p
@@ -74,12 +77,13 @@ def _leads(clusters: Clusters, one: Array, other: Array) -> list[dict[str, Any]]
     rows, values = [], {"a": one, "b": other, "": other - one}
     sums = {side: clusters.sums(each) for side, each in values.items()}
     for name, images in image_groups(clusters):
-        row: dict[str, Any] = {"measure": "lead", "category": name, "images": clusters.different(images)}
+        some = clusters.only(images)
+        row: dict[str, Any] = {"measure": "lead", "category": name, "images": some.different()}
         for side, (value, low, high) in _SIDES.items():
-            row |= mean_of_images(clusters, sums[side], images).columns(value, low, high)
-        few = of_units("few_images", clusters, number=clusters.together(images), least=_LEAST)
+            row |= mean_of_images(some, sums[side][images]).columns(value, low, high)
+        few = of_units("few_images", clusters, number=some.together(), least=_LEAST)
         note = few if np.isnan(row["low"]) else ""
-        rows.append(row | {"questions": int(clusters.counts[images].sum()), "adjusted_p": np.nan, "note": note})
+        rows.append(row | {"questions": int(some.counts.sum()), "adjusted_p": np.nan, "note": note})
     return rows
 
 
@@ -88,28 +92,23 @@ def _rows(heads: Heads, scored: pd.DataFrame) -> list[int]:
     return heads.samples.index.get_indexer(scored.index[scored["observed"]]).tolist()
 
 
-def _accuracy(name: str, bootstrap: Bootstrap, rights: list[Array], images: np.ndarray) -> dict[str, Any]:
+def _accuracy(name: str, bootstrap: Bootstrap, rights: list[Array]) -> dict[str, Any]:
     clusters, counts = bootstrap.clusters, bootstrap.clusters.counts
-    drawn = bootstrap.ratios(np.stack(rights, axis=1), counts, images)
-    own = [share_interval(bootstrap, right, counts, images, of) for right, of in zip(rights, drawn.T, strict=True)]
+    drawn = bootstrap.ratios(np.stack(rights, axis=1), counts)
+    own = [share_interval(bootstrap, right, counts, None, of) for right, of in zip(rights, drawn.T, strict=True)]
     difference, draws = rights[1] - rights[0], 100 * (drawn[:, 1] - drawn[:, 0])
-    changed, asked = (clusters.joined(np.where(images, each, 0.0)) for each in (difference, counts))
+    changed = clusters.joined(difference)
     return {
         "measure": "accuracy",
         "category": name,
-        "questions": int(counts[images].sum()),
-        "images": clusters.different(images),
-        "p": float(sign_flip_maximum(changed[asked > 0][:, None], seed=bootstrap.seed).p[0]),
-    } | _columns(own, [100 * each.estimate for each in own], difference, bootstrap, draws, images)
+        "questions": int(counts.sum()),
+        "images": clusters.different(),
+        "p": float(sign_flip_maximum(changed[:, None], seed=bootstrap.seed).p[0]),
+    } | _columns(own, [100 * each.estimate for each in own], difference, bootstrap, draws)
 
 
 def _columns(
-    own: Sequence[object],
-    values: list[float],
-    difference: Array,
-    bootstrap: Bootstrap,
-    draws: Array,
-    images: np.ndarray,
+    own: Sequence[object], values: list[float], difference: Array, bootstrap: Bootstrap, draws: Array
 ) -> dict[str, Any]:
     """The columns of values, intervals and differences, in per cent."""
     found: dict[str, Any] = {}
@@ -119,10 +118,10 @@ def _columns(
             np.nan if bound is None else 100 * bound
             for bound in (getattr(interval, "low", None), getattr(interval, "high", None))
         )
-    changed, there = (bootstrap.clusters.joined(each) for each in (np.where(images, difference, 0.0), images))
-    note = cannot_tell(changed[there > 0], bootstrap.clusters)
-    by = np.array([values[1] - values[0]])
-    low, high = (np.nan, np.nan) if note else np.ravel(bootstrap.bounds(by, draws[:, None], images)).tolist()
+    clusters = bootstrap.clusters
+    note = cannot_tell(clusters.joined(difference), clusters)
+    by, every = np.array([values[1] - values[0]]), np.ones(clusters.images, np.bool_)
+    low, high = (np.nan, np.nan) if note else np.ravel(bootstrap.bounds(by, draws[:, None], every)).tolist()
     return found | {"difference": float(by[0]), "low": low, "high": high, "note": note or ""}
 
 
@@ -188,28 +187,32 @@ def _scores(
     """
     clusters, rows = bootstrap.clusters, list[dict[str, Any]]()
     place = {name: number for number, name in enumerate(clusters.categories)}
-    names = [name for name, images in category_images(clusters) if all(asked[images].all() for _, asked in parts)]
+    of_names = {
+        name: images for name, images in category_images(clusters) if all(asked[images].all() for _, asked in parts)
+    }
+    names = list(of_names)
     asked = np.bincount(clusters.category, parts[0][1])
     of_totals = [
         _Total(total, dict(zip(own, task.weights([float(asked[place[name]]) for name in own]), strict=True)))
         for _, total, own in totals(names, task)
     ]
 
-    def add(name: str, images: np.ndarray, values: Array, draws: Array) -> None:
+    def add(name: str, images: Codes, some: Bootstrap, values: Array, draws: Array) -> None:
         row = {"measure": measure, "category": name, "adjusted_p": np.nan}
-        row |= {"questions": int(clusters.counts[images].sum()), "images": clusters.different(images)}
-        rows.append(row | _columns([None, None], values.tolist(), difference, bootstrap, draws, images))
+        row |= {"questions": int(some.clusters.counts.sum()), "images": some.clusters.different()}
+        rows.append(row | _columns([None, None], values.tolist(), difference[images], some, draws))
 
-    for name in names:
-        images = clusters.category == place[name]
-        values = 100 * np.sum([right[images].sum(axis=0) / asked[images].sum() for right, asked in parts], axis=0)
-        of_runs = 100 * np.sum([bootstrap.ratios(*each, images) for each in parts], axis=0)
+    for name, images in of_names.items():
+        some, own = bootstrap.only(images), [(right[images], asked[images]) for right, asked in parts]
+        values = 100 * np.sum([right.sum(axis=0) / asked.sum() for right, asked in own], axis=0)
+        of_runs = 100 * np.sum([some.ratios(*each) for each in own], axis=0)
         draws = of_runs[:, 1] - of_runs[:, 0]
-        add(name, images, values, draws)
+        add(name, images, some, values, draws)
         for each in of_totals:
             if name in each.weights:
                 each.values = each.values + each.weights[name] * values
                 each.draws = each.draws + each.weights[name] * draws
     for each in of_totals:
-        add(each.name, np.isin(clusters.category, [place[name] for name in each.weights]), each.values, each.draws)
+        images = np.flatnonzero(np.isin(clusters.category, [place[name] for name in each.weights]))
+        add(each.name, images, bootstrap.only(images), each.values, each.draws)
     return rows

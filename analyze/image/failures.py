@@ -76,14 +76,15 @@ def _causes(table: pd.DataFrame, threshold: float) -> npt.NDArray[np.str_]:
 def _counts(pairs: ImagePairs, causes: npt.NDArray[np.str_]) -> pd.DataFrame:
     clusters, rows = pairs.clusters, []
     wrong = clusters.sums((causes != "").astype(float))
+    of_causes = {cause: clusters.sums((causes == cause).astype(float)) for cause in CAUSES}
     for name, images in image_groups(clusters):
         row: dict[str, object] = {"category": name, "questions": int(clusters.counts[images].sum())}
-        row |= {"images": clusters.different(images), "wrong": int(wrong[images].sum())}
-        for cause in CAUSES:
-            sums = clusters.sums((causes == cause).astype(float))
+        some = pairs.bootstrap.only(images)
+        row |= {"images": some.clusters.different(), "wrong": int(wrong[images].sum())}
+        for cause, sums in of_causes.items():
             share = Interval(np.nan, None, None)
             if wrong[images].any():
-                share = share_interval(pairs.bootstrap, sums, wrong, images)
+                share = share_interval(some, sums[images], wrong[images])
             row |= {cause: int(sums[images].sum())}
             row |= share.columns(f"{cause}_share", f"{cause}_low", f"{cause}_high", scale=100)
         rows.append(row)

@@ -64,12 +64,13 @@ def find_gain(pairs: ImagePairs) -> Gain:
     for name, images in image_groups(clusters):
         found = accuracy.loc[name]
         row: dict[str, object] = {"category": name, "questions": int(clusters.counts[images].sum())}
-        row |= {"images": clusters.different(images)}
-        gain = mean_of_images(clusters, effects, images)
+        some = clusters.only(images)
+        row |= {"images": some.different()}
+        gain = mean_of_images(some, effects[images])
         row |= gain.columns("gain", "gain_low", "gain_high")
         names = ("accuracy", "low", "high", "without", "without_low", "without_high")
         row |= {each: found[each] for each in (*names, "difference", "difference_low", "difference_high", "note")}
-        rows.append(row | _habits(pairs.table[images[clusters.image]], pairs.run.task))
+        rows.append(row | _habits(pairs.table.iloc[clusters.rows(images)], pairs.run.task))
     return Gain(pd.DataFrame(rows), _scores(pairs, answers), pairs.without.manifest.images, pairs.run.task)
 
 

@@ -3,16 +3,14 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from analyze.statistics.bootstrap import Bootstrap, Interval
-from analyze.statistics.clusters import Array, Clusters
+from analyze.statistics.clusters import Array, Clusters, Codes
 from analyze.statistics.intervals import FEW_IMAGES, FEWEST_IMAGES, share_interval
 from analyze.statistics.multiplicity import sign_flip_maximum
 from schemas.text import counted
 
-_Images = npt.NDArray[np.bool_]
 NO_LEAN = "no image leans either way"
 
 
@@ -37,34 +35,31 @@ class AnswerSums(NamedTuple):
         each = samples["right"].to_numpy().astype(float), np.where(given, excess, 0.0), given.astype(float)
         return cls(*map(clusters.sums, each))
 
+    def only(self, images: Codes) -> "AnswerSums":
+        """Those of some images, by their numbers."""
+        return AnswerSums(*(each[images] for each in self))
 
-def accuracy_of(answers: AnswerSums, bootstrap: Bootstrap, images: _Images) -> dict[str, float]:
-    """How often the answer to a question on some images is right, in per cent: `accuracy`, `low`, `high`.
 
-    Args:
-        images: bool [images], those that count.
-    """
-    share = share_interval(bootstrap, answers.right, bootstrap.clusters.counts, images)
+def accuracy_of(answers: AnswerSums, bootstrap: Bootstrap) -> dict[str, float]:
+    """How often the answer to a question is right, in per cent: `accuracy`, `low`, `high`."""
+    share = share_interval(bootstrap, answers.right, bootstrap.clusters.counts)
     return share.columns("accuracy", "low", "high", scale=100)
 
 
-def bias_of(answers: AnswerSums, bootstrap: Bootstrap, images: _Images) -> dict[str, Any]:
-    """How much too often the answer to a question on some images is the first option.
-
-    Args:
-        images: bool [images], those that count.
+def bias_of(answers: AnswerSums, bootstrap: Bootstrap) -> dict[str, Any]:
+    """How much too often the answer to a question is the first option.
 
     Returns:
         In per cent: `yes_bias`, `bias_low`, `bias_high`, of the answers that are an option; NaN where it cannot be
         told. `bias_p`, of sign flips of images, not corrected for other groups of images, and `bias_note`: why there is
         neither an interval nor a p value.
     """
-    bias, p = _bias(bootstrap, answers.excess, answers.given, images)
+    bias, p = _bias(bootstrap, answers.excess, answers.given)
     return bias.columns("yes_bias", "bias_low", "bias_high", scale=100) | {"bias_p": p, "bias_note": bias.why}
 
 
-def _bias(bootstrap: Bootstrap, excess: Array, given: Array, images: _Images) -> tuple[Interval, float]:
-    chosen = images & (given > 0)
+def _bias(bootstrap: Bootstrap, excess: Array, given: Array) -> tuple[Interval, float]:
+    chosen = given > 0
     number = int(chosen.sum())
     estimate = float(excess[chosen].sum() / given[chosen].sum()) if number else np.nan
     leans, there = (bootstrap.clusters.joined(each) for each in (np.where(chosen, excess, 0.0), chosen))

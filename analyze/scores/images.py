@@ -8,21 +8,21 @@ import numpy.typing as npt
 import pandas as pd
 
 from analyze.scores.accuracy import ALL_TOGETHER, category_order, group_codes, scored_questions, total_name
-from analyze.statistics.clusters import Array, Clusters, Codes
+from analyze.statistics.clusters import Array, Clusters, Codes, places_of_each
 from schemas.tasks import MME, Task
 
 
-def image_groups(clusters: Clusters) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
+def image_groups(clusters: Clusters) -> Iterator[tuple[str, Codes]]:
     """The images of each category, as `category_images`, and last all of them, as `all`."""
     yield from category_images(clusters)
-    yield total_name(ALL_TOGETHER, clusters.categories), np.ones(clusters.images, np.bool_)
+    yield total_name(ALL_TOGETHER, clusters.categories), np.arange(clusters.images)
 
 
-def category_images(clusters: Clusters) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
-    """The images of each category, bool [images], by its name, MME's categories first; one category at a time."""
-    place = {name: number for number, name in enumerate(clusters.categories)}
+def category_images(clusters: Clusters) -> Iterator[tuple[str, Codes]]:
+    """The numbers of the images of each category, in order, by its name, MME's categories first."""
+    images = dict(zip(clusters.categories, places_of_each(clusters.category), strict=True))
     for name in category_order(clusters.categories):
-        yield name, clusters.category == place[name]
+        yield name, images[name]
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import pandas as pd
 
 from analyze.scores.accuracy import scored_questions, shares, totals
 from analyze.statistics.bootstrap import RESAMPLES, SEED, Bootstrap
-from analyze.statistics.clusters import Array, Clusters
+from analyze.statistics.clusters import Array, Clusters, Codes, places_of_each
 from analyze.statistics.intervals import share_interval
 from schemas.tasks import MME, POOLED, Task
 
@@ -54,9 +54,10 @@ def score_intervals(
         bootstrap = (drawn or Bootstrap(clusters, resamples, seed)).of(clusters)
         sums = {name: _Share(*map(bootstrap.clusters.sums, each)) for name, each in shares(table, task).items()}
         parts = {value: [sums[part] for part in (task.parts if value == "score" else (value,))] for value in found}
-        for number, name in enumerate(clusters.categories):  # all that needs the resamples of a category, at once
+        # All that needs the resamples of a category at once, and categories in the order in which they are drawn
+        for name, images in zip(clusters.categories, places_of_each(clusters.category), strict=True):
             for value, added in parts.items():
-                found[value][name] = _interval(bootstrap, added, clusters.category == number)
+                found[value][name] = _interval(bootstrap, added, images)
         for value, added in parts.items():
             found[value] |= _of_totals(scores, value, added, bootstrap, task, found[value])
     columns = dict[str, Array]()
@@ -91,7 +92,8 @@ def _of_totals(
     known = scores.drop_duplicates("category").set_index("category")
     for _, total, names in totals([name for name in scores["category"] if name in place], task):
         if task.together == POOLED:
-            found[total] = _interval(bootstrap, parts, np.isin(clusters.category, [place[name] for name in names]))
+            images = np.flatnonzero(np.isin(clusters.category, [place[name] for name in names]))
+            found[total] = _interval(bootstrap, parts, images)
             continue
         if (estimates := known.loc[names, value]).isna().any():
             continue
@@ -126,16 +128,17 @@ def _correlations(bootstrap: Bootstrap, parts: Sequence[_Share], images: Sequenc
     return found
 
 
-def _interval(bootstrap: Bootstrap, parts: Sequence[_Share], images: _Images) -> tuple[float, float]:
+def _interval(bootstrap: Bootstrap, parts: Sequence[_Share], images: Codes) -> tuple[float, float]:
     """The interval of a measure on some images, in points: the sum of some shares, each with 100."""
-    most, asked = 100.0 * len(parts), parts[0].below[images].sum()
-    if not all(each.below[images].sum() for each in parts):
+    parts = [_Share(above[images], below[images]) for above, below in parts]
+    most, asked = 100.0 * len(parts), parts[0].below.sum()
+    if not all(each.below.sum() for each in parts):
         return 0.0, most  # nothing is told, such as F1 where the option is neither right nor given
     above, below = (
-        sum(sums * asked / whole[images].sum() / len(parts) for sums, (_, whole) in zip(each, parts, strict=True))
+        sum(sums * asked / whole.sum() / len(parts) for sums, (_, whole) in zip(each, parts, strict=True))
         for each in zip(*parts, strict=True)
     )
-    found = share_interval(bootstrap, above, below, images)
+    found = share_interval(bootstrap.only(images), above, below)
     if found.low is None or found.high is None:
         return 0.0, most  # one image tells nothing
     return most * found.low, most * found.high

@@ -50,11 +50,16 @@ class Interval:
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """Resamples of the images of some clusters."""
+    """Resamples of the images of some clusters.
+
+    Attributes:
+        of_others: where these are some images of others, the bootstrap of those and the places of these in it.
+    """
 
     clusters: Clusters
     resamples: int = RESAMPLES
     seed: int = SEED
+    of_others: "tuple[Bootstrap, Codes] | None" = None
 
     def totals(self, values: Array, images: npt.NDArray[np.bool_] | None = None) -> Array:
         """Sums over images, each times its weight in a resample: float64 [resamples, statistics].
@@ -72,26 +77,41 @@ class Bootstrap:
     def _totals(self, values: Array, images: Codes) -> Array:
         """As `totals`, of some images by their numbers."""
         found = np.zeros((self.resamples, values.shape[1]))
-        drawn_as = images if self.clusters.picture is None else self.clusters.picture[images]
-        for places, number, resamples in self._draws.of(drawn_as):
+        for places, number, resamples in self._draws.of(self._drawn_as[images]):
             own = values[images[places]].astype(np.float64)
             for rows, drawn in resamples:
                 found[rows] += drawn.T.astype(np.float64) @ own * (number / max(1, number - 1))
         return found
 
     @cached_property
+    def _drawn_as(self) -> Codes:
+        """Which picture of `_draws` each image is, [images]."""
+        if self.of_others is not None:
+            whole, places = self.of_others
+            return whole._drawn_as[places]
+        return np.arange(self.clusters.images) if self.clusters.picture is None else self.clusters.picture
+
+    @cached_property
     def _draws(self) -> "Draws":
+        if self.of_others is not None:
+            return self.of_others[0]._draws
         return Draws(self._strata, self.resamples, self.seed)
 
     @cached_property
     def _strata(self) -> Codes:
         """What each image is resampled within, [pictures]: `Clusters.strata`; the only images of theirs, together."""
+        if self.of_others is not None:
+            return self.of_others[0]._strata[np.unique(self._drawn_as)]
         strata = self.clusters.strata
         return np.where(np.bincount(strata)[strata] > 1, strata, len(self.clusters.categories))
 
     def of(self, clusters: Clusters) -> "Bootstrap":
         """The same of other clusters: with the weights that are drawn already, if images and categories are equal."""
-        return self if self.clusters.same(clusters) else replace(self, clusters=clusters)
+        return self if self.clusters.same(clusters) else replace(self, clusters=clusters, of_others=None)
+
+    def only(self, images: Codes) -> "Bootstrap":
+        """The same resamples of some images, such as those of one category; arguments as for `Clusters.only`."""
+        return replace(self, clusters=self.clusters.only(images), of_others=(self, images))
 
     def ratios_by_category(self, sums: Array, counts: Array, images: npt.NDArray[np.bool_]) -> Iterator[Array]:
         """Draws of sum(sums) / sum(counts) of each category that has some of the images, one after the other.

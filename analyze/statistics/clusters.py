@@ -152,6 +152,12 @@ def sums_of_each(codes: Codes, values: npt.NDArray[np.generic]) -> Array:
     return found
 
 
+def _rows_of(order: Codes, ends: Codes, codes: Codes) -> Codes:
+    """The rows of some codes, in order, where `order` has the rows code by code, and `ends` where each code ends."""
+    counts = ends[codes] - np.where(codes > 0, ends[codes - 1], 0)
+    return np.sort(order[np.repeat(ends[codes] - np.cumsum(counts), counts) + np.arange(counts.sum())])
+
+
 @dataclass(frozen=True)
 class Clusters:
     """Samples in images, images in categories.
@@ -165,6 +171,7 @@ class Clusters:
         categories: their names.
         picture: int64 [images], the same for one image that is in several categories, from 0; None: none is.
         shown: [entries] both, the sets of images and the images in them, from 0; None: all are of one image.
+        drawn_in: int64 [pictures], what `strata` are where these are some images of others; None: they are all.
     """
 
     image: Codes
@@ -172,6 +179,7 @@ class Clusters:
     categories: list[str]
     picture: Codes | None = None
     shown: tuple[Codes, Codes] | None = None
+    drawn_in: Codes | None = None
 
     @classmethod
     def of(
@@ -230,6 +238,8 @@ class Clusters:
     @cached_property
     def strata(self) -> Codes:
         """What each image is drawn within, int64 [pictures]: its category, or the set of those that it is in."""
+        if self.drawn_in is not None:
+            return self.drawn_in
         if self.picture is None:
             return self.category
         inside: dict[int, list[int]] = {}
@@ -252,6 +262,44 @@ class Clusters:
         shown = None if self.shown is None else (self.picture[self.shown[0]], self.shown[1])
         names = [str(each) for each in different]
         return Clusters(self.picture[self.image], category.astype(np.int64), names, shown=shown)
+
+    def only(self, images: Codes) -> "Clusters":
+        """Some images and their samples, such as those of one category; takes no longer where there are many others.
+
+        Args:
+            images: their numbers, in order.
+        """
+        drawn_as = images if self.picture is None else self.picture[images]
+        pictures, picture = np.unique(drawn_as, return_inverse=True)
+        present, category = np.unique(self.category[images], return_inverse=True)
+        shown = None
+        if self.shown is not None:
+            places = _rows_of(*self._entries, images)
+            shown = np.searchsorted(images, self.shown[0][places]), self.shown[1][places]
+        return Clusters(
+            image=np.searchsorted(images, self.image[self.rows(images)]),
+            category=category,
+            categories=[self.categories[place] for place in present],
+            picture=None if self.picture is None else picture,
+            shown=shown,
+            drawn_in=np.unique(self.strata[pictures], return_inverse=True)[1],
+        )
+
+    def rows(self, images: Codes) -> Codes:
+        """The samples of some images, in order, int64 [samples of these]."""
+        return _rows_of(*self._samples, images)
+
+    @cached_property
+    def _samples(self) -> tuple[Codes, Codes]:
+        """The samples image by image, and where each image ends."""
+        return np.argsort(self.image, kind="stable"), np.cumsum(np.bincount(self.image, minlength=self.images))
+
+    @cached_property
+    def _entries(self) -> tuple[Codes, Codes]:
+        """The entries of `shown` set by set, and where each set ends."""
+        assert self.shown is not None
+        sets = self.shown[0]
+        return np.argsort(sets, kind="stable"), np.cumsum(np.bincount(sets, minlength=self.images))
 
     @cached_property
     def counts(self) -> Array:

@@ -104,20 +104,17 @@ def share_interval(
     return Interval(float(sums[chosen].sum() / counts[chosen].sum()), float(low[0]), float(high[0]))
 
 
-def mean_of_images(clusters: Clusters, sums: Array, images: npt.NDArray[np.bool_]) -> Interval:
-    """The mean of the values of all samples on some images, with `skewed_mean_intervals`.
+def mean_of_images(clusters: Clusters, sums: Array) -> Interval:
+    """The mean of the values of all samples, with `skewed_mean_intervals`.
 
     An image that is in several categories is one unit.
 
     Args:
         sums: [images], over the samples of each image.
-        images: bool [images].
     """
-    sums, counts = (clusters.joined(np.where(images, each, 0.0))[:, None] for each in (sums, clusters.counts))
-    there = counts[:, 0] > 0
-    sums, counts, strata = sums[there], counts[there], clusters.strata[there]
+    sums, counts = (clusters.joined(each)[:, None] for each in (sums, clusters.counts))
     estimate = float(sums.sum() / counts.sum())
-    low, high = (float(each[0]) for each in skewed_mean_intervals(sums, counts, strata))
+    low, high = (float(each[0]) for each in skewed_mean_intervals(sums, counts, clusters.strata))
     if np.isnan(low):
         return Interval(estimate, None, None, "1 image" if len(sums) == 1 else "too few images")
     return Interval(estimate, low, high)

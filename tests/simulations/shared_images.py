@@ -94,8 +94,7 @@ def right_claims(world: World, runs: int, *, seed: int = 1, joined: bool = True)
     counts = np.broadcast_to(clusters.counts[:, None], values.shape)
     low, high = ratio_intervals(clusters, values, counts)
     found = Counter({"effect of a head: holds": int(((low <= truth) & (truth <= high)).sum())})
-    every = np.ones(clusters.images, bool)
-    gains = [mean_of_images(clusters, each, every) for each in values.T[:300]]
+    gains = [mean_of_images(clusters, each) for each in values.T[:300]]
     held = sum(each.low is not None and each.low <= truth <= each.high for each in gains)
     found["gain of the image: holds"] = round(held * runs / len(gains))
     many = answers(random, samples, world.flip, 4_000)  # the mean of so many runs is the truth

@@ -121,6 +121,32 @@ def test_ratios_are_those_of_one_product_with_all_weights(pictures, monkeypatch)
         assert bootstrap.ratios(sums, counts, images) == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize("pictures", [None, np.arange(40) % 30])
+def test_some_images_by_themselves_are_as_they_are_among_all(pictures):
+    """Of 3 categories, with an image that is the only one of a fourth, and images that are in two categories."""
+    rng = np.random.default_rng(2)
+    image, sets = rng.permutation(np.repeat(np.arange(40), rng.integers(1, 4, 40))), np.repeat(np.arange(40), 2)
+    category = np.append(np.arange(39) % 3, 3)
+    of = Clusters(image, category, list("abcd"), pictures, (rng.permutation(sets), rng.integers(0, 25, 80)))
+    bootstrap, right = Bootstrap(of, 200, 3), rng.integers(0, 2, of.images).astype(float)
+    for chosen in (category == 1, category == 3, rng.random(40) < 0.5, np.ones(40, bool)):
+        images = np.flatnonzero(chosen)
+        some, inside = bootstrap.only(images), chosen[image]
+        assert some.clusters.counts.tolist() == of.counts[images].tolist()
+        assert (images[some.clusters.image] == image[of.rows(images)]).all()
+        assert of.rows(images).tolist() == np.flatnonzero(inside).tolist()
+        assert some.clusters.different() == of.different(chosen)
+        assert some.clusters.together() == of.together(chosen)
+        assert (some.ratios(right[images], of.counts[images]) == bootstrap.ratios(right, of.counts, chosen)).all()
+        assert (some.quantiles(chosen[images, None]) == bootstrap.quantiles(chosen[:, None])).all()
+        if len(images) > 1:
+            own = share_interval(some, right[images], of.counts[images])
+            among = share_interval(bootstrap, right, of.counts, chosen)
+            assert (own.low, own.high) == pytest.approx((among.low, among.high), rel=1e-12)
+            again = some.only(np.arange(1, len(images)))
+            assert (again.totals(np.eye(len(images) - 1)) == weights(bootstrap)[:, images[1:]]).all()
+
+
 @pytest.mark.parametrize("kept", [0, 2_500, 10**9])
 @pytest.mark.parametrize("pictures", [None, np.arange(40) % 30])
 def test_draws_that_are_not_kept_are_the_same_when_drawn_again(kept, pictures, monkeypatch):
