@@ -170,7 +170,8 @@ class OpenedRun:
         observed = sum(part.rows["samples"] for part in self._run.parts)
         state = "" if self._run.complete else ", not complete"
         return (
-            f"{self.path}: {manifest.model}, {counted(manifest.layers, 'layer')} of {counted(manifest.heads, 'head')}, "
+            f"{self.path}: {manifest.model or 'model unknown'}, "
+            f"{counted(manifest.layers, 'layer')} of {counted(manifest.heads, 'head')}, "
             f"{manifest.layers_in_words + ', ' if manifest.layers_in_words else ''}{counted(observed, 'sample')}{state}"
         )
 

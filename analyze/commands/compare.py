@@ -85,6 +85,7 @@ def _two(settings: CompareSettings, a: "Heads", b: "Heads", flows: Sequence[str]
             seed=settings.seed, workers=workers,
         )  # fmt: skip
         loaded()
+    runs = (("A", a.run), ("B", b.run))
     shown: list[Shown | str] = (
         [Shown("settings that differ", found.settings, 4)] if len(found.settings) else ["", "no setting differs"]
     )
@@ -96,7 +97,7 @@ def _two(settings: CompareSettings, a: "Heads", b: "Heads", flows: Sequence[str]
         b.run.path,
         folder,
         about=[
-            *(f"{name}: {heads.run.path}, {heads.run.manifest.model}" for name, heads in (("A", a), ("B", b))),
+            *(f"{name}: {each.path}, {each.manifest.model or 'model unknown'}" for name, each in runs),
             found.pairs.in_words(),
             *about_lead(a.samples, b.samples),
         ],

@@ -22,6 +22,7 @@ from analyze.tables.kept import ExactValues
 from analyze.tables.tallies import tally
 from analyze.tables.text_scope import TextScope
 from analyze.tables.values import Values, observed_rows, read_together, sample_values
+from schemas.errors import HeadflowError
 from schemas.manifest import Manifest
 from schemas.workers.beside import beside, both
 from schemas.workers.work import HERE, Workers
@@ -217,17 +218,17 @@ def compare(
 
     Args:
         flows: columns of `heads` that both runs have.
-        text_scope: see `Heads.scope`.
+        text_scope: that of both; None: see `Heads.scope`.
         related: whether one model was made from the other, so that heads of the same index are the same.
         workers: they read the runs; statistics are computed here.
         kept: of A and B, the values of these flows in this text scope, where they were read before.
 
     Raises:
-        HeadflowError: no sample is in both, or a run cannot be read.
+        HeadflowError: no sample is in both, they count other text, or a run cannot be read.
     """
     pairs = pair_samples(a, b)
     clusters = pairs.clusters(a.samples).once()
-    scopes = [each.scope(text_scope) for each in (a, b)]
+    scopes = _scopes((a, b), flows, text_scope)
     masses, heads = list[Masses](), list[HeadDifferences]()
     why, least = obstacle(a, b, related=related), floor(a, b)
     with beside(partial(compare_answers, a, b, pairs, resamples=resamples, seed=seed)) as answers:
@@ -257,11 +258,14 @@ def distances(
         `flow`, `a`, `b` (names of runs), `distance` (a mass, 0 to 1); both orders, and 0 of a run to itself.
 
     Raises:
-        HeadflowError: a run cannot be read.
+        HeadflowError: two count other text, or a run cannot be read.
     """
     from scipy.stats import wasserstein_distance  # takes a second, which only several runs need
 
-    counts = {name: _counts(heads, flows, text_scope, workers) for name, heads in runs.items()}
+    scopes = _scopes([*runs.values()], flows, text_scope)
+    counts = {
+        name: _counts(heads, flows, scope, workers) for (name, heads), scope in zip(runs.items(), scopes, strict=True)
+    }
     middles = (np.arange(FINE + 1) + 0.5) / FINE
     rows = []
     for flow in flows:
@@ -273,8 +277,22 @@ def distances(
     return pd.DataFrame(rows, columns=["flow", "a", "b", "distance"])
 
 
-def _counts(heads: Heads, flows: Sequence[str], text_scope: str | None, workers: Workers) -> pd.DataFrame:
+def _scopes(runs: Sequence[Heads], flows: Sequence[str], asked: str | None) -> list[TextScope]:
+    """The text scope of each run; raises `HeadflowError` if `t2v` or `v2t` are compared and two count other text."""
+    scopes = [each.scope(asked) for each in runs]
+    first, *others = zip(runs, scopes, strict=True)
+    for heads, scope in others:
+        if scope.name != first[1].name and {"t2v", "v2t"} & {*flows}:
+            raise HeadflowError(
+                f"{first[0].run.path} has t2v and v2t in the text scope {first[1].name}, and {heads.run.path} in "
+                f"{scope.name}: ask for one of them for both",
+                setting="text_scope",
+            )
+    return scopes
+
+
+def _counts(heads: Heads, flows: Sequence[str], scope: TextScope, workers: Workers) -> pd.DataFrame:
     """How many values of each flow, its column, are in each fine bin."""
-    found = tally(heads, flows, heads.scope(text_scope), workers=workers)
+    found = tally(heads, flows, scope, workers=workers)
     assert found.spread is not None
     return found.spread.fine_by_layer.groupby("bin").sum()

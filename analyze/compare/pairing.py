@@ -34,12 +34,14 @@ class Pairs:
             such options differ: `OTHER_ORDER`, `OTHER_OPTIONS` or nothing). In the order of the first run.
         by: `image_sha256` or `image`, by which images were told apart.
         only_a, only_b: samples observed in one run that have no partner.
+        by_id: whether samples of one id were paired, as a run does not know its questions (an imported one).
     """
 
     table: pd.DataFrame
     by: str
     only_a: int
     only_b: int
+    by_id: bool = False
 
     def clusters(self, samples: pd.DataFrame, rows: pd.DataFrame | None = None) -> Clusters:
         """The images of some rows of `table`, or of all, in its categories.
@@ -63,10 +65,10 @@ class Pairs:
 
     def sentence(self) -> Sentence:
         """How many samples were paired, and by what."""
-        images, what = self.table["image"].nunique(), "by_content" if self.by == "image_sha256" else "by_name"
-        return Sentence(
-            "paired", samples=len(self.table), images=images, what=Sentence(what), a=self.only_a, b=self.only_b
-        )
+        what = Sentence("by_content" if self.by == "image_sha256" else "by_name")
+        question = Sentence("by_id" if self.by_id else "by_question")
+        numbers = {"samples": len(self.table), "images": self.table["image"].nunique()}
+        return Sentence("paired", **numbers, what=what, question=question, a=self.only_a, b=self.only_b)
 
     def in_words(self) -> str:
         """How many samples were paired, on one line."""
@@ -78,18 +80,22 @@ def pair_samples(a: Heads, b: Heads) -> Pairs:
 
     Images are told apart by their content, or by their names where that pairs more (a hub's copy of a benchmark may
     hold the same pictures in other files). A question that is asked several times of one image is paired with the one
-    whose options are the same, or else the same in another order, and among equals in order.
+    whose options are the same, or else the same in another order, and among equals in order. Where a run does not know
+    its questions, samples of one id are paired.
 
     Raises:
         HeadflowError: no sample of one is in the other.
     """
     first, second = (_observed(heads) for heads in (a, b))
+    by_id = not all(each["question"].notna().any() for each in (first, second))
+    if by_id:
+        first, second = (each.assign(question=each["sample_id"]) for each in (first, second))
     ways = [(by, _merged(first, second, by)) for by in ("image_sha256", "image")]
     by, found = max(ways, key=lambda way: len(way[1]))  # the first of equals
     if found.empty:
         raise HeadflowError(
-            f"{a.run.path} and {b.run.path} have no sample in common: none has the same image and question in both; "
-            "give runs on the same question file"
+            f"{a.run.path} and {b.run.path} have no sample in common: none has the same image and "
+            f"{'id' if by_id else 'question'} in both; give runs on the same question file"
         )
     table = found.rename(columns={by: "image", "position_a": "a", "position_b": "b"}).sort_values("a", kind="stable")
     table = table[["a", "b", "image", "category"]].reset_index(drop=True)
@@ -98,7 +104,7 @@ def pair_samples(a: Heads, b: Heads) -> Pairs:
     table["other_answer"] = one.notna() & other.notna() & (one != other)
     offered = [_offered(heads.samples.iloc[rows], heads.task) for heads, rows in sides]
     table["differ"] = _differ(*offered)
-    return Pairs(table, by, len(first) - len(table), len(second) - len(table))
+    return Pairs(table, by, len(first) - len(table), len(second) - len(table), by_id)
 
 
 def _right_answers(heads: Heads, rows: pd.Series, *, in_words: bool) -> pd.Series:
@@ -138,10 +144,10 @@ def _plain(option: str) -> str:
 
 
 def _observed(heads: Heads) -> pd.DataFrame:
-    """Position, image, question, options and category of the samples that were observed."""
+    """Position, id, image, question, options and category of the samples that were observed."""
     samples = heads.samples.assign(position=range(len(heads.samples)))[heads.observed.to_numpy()]
-    columns = ["position", "image_sha256", "image", "question", "category"]
-    table = samples[columns].astype({"category": str}).reset_index(drop=True)
+    columns = ["position", "sample_id", "image_sha256", "image", "question", "category"]
+    table = samples[columns].astype({"sample_id": str, "category": str}).reset_index(drop=True)
     return table.join(_offered(samples, heads.task))
 
 

@@ -66,7 +66,7 @@ class ImagePairs:
     def answers(self) -> pd.DataFrame:
         """Accuracy and score, see `compare_answers`; a is without the image, b with it."""
         swapped = self.pairs.table.rename(columns={"a": "b", "b": "a"})
-        pairs = Pairs(swapped, self.pairs.by, self.pairs.only_b, self.pairs.only_a)
+        pairs = replace(self.pairs, table=swapped, only_a=self.pairs.only_b, only_b=self.pairs.only_a)
         return compare_answers(
             self.without, self.run, pairs, resamples=self.bootstrap.resamples, seed=self.bootstrap.seed
         )

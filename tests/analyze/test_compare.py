@@ -90,6 +90,29 @@ def test_images_are_paired_by_name_where_their_files_differ(folder, base):
     assert (pairs.by, len(pairs.table)) == ("image", 160)
 
 
+def test_samples_are_paired_by_id_where_a_run_does_not_know_its_questions(folder, base):
+    unknown = [write(folder / f"unknown {seed}", seed=seed, skip=(3, 4)).run.path for seed in (1, 2)]
+    for path in unknown:
+        rewrite(path, "samples", lambda content: put(content, "question", slice(None), [None] * len(content)))
+    first, second = (open_heads(path)[0] for path in unknown)
+    for a, b, lost in ((first, base, (0, 2)), (base, first, (2, 0)), (first, second, (0, 0))):
+        pairs = pair_samples(a, b)
+        ids = [heads.samples["sample_id"].to_numpy()[pairs.table[side]] for heads, side in ((a, "a"), (b, "b"))]
+        assert ids[0].tolist() == ids[1].tolist()
+        assert (len(pairs.table), pairs.only_a, pairs.only_b) == (158, *lost)
+        assert "paired by image (content) and sample_id" in pairs.in_words()
+
+
+def test_runs_that_count_other_text_are_not_compared(folder, base):
+    other = write(folder / "no-system", fields={"text_scope": "no-system"})
+    for runs in ((base, other), (other, base)):
+        with pytest.raises(HeadflowError, match=r"in the text scope .*: ask for one of them for both"):
+            compare(*runs, ["q2v", "t2v"])
+        with pytest.raises(HeadflowError, match="in the text scope"):
+            distances(dict(zip("ab", runs, strict=True)), ["v2t"])
+    assert result(base, other).masses
+
+
 def test_runs_without_a_sample_in_common_are_refused(folder, base, tmp_path):
     writer = start(tmp_path / "run", 1)
     writer.add(sample(0, "OCR") | {"question": "Another?"}, {"heads": flows(np.random.default_rng(0), 2, 3)})
