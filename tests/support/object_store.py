@@ -1,7 +1,6 @@
 """An S3 server on this machine, moto's, whose answers can be spoilt."""
 
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,7 +22,6 @@ class Fault:
 
     Attributes:
         times: how many of them; each request is tried several times by the client.
-        seconds: how long the answer is waited for.
         after: the request is carried out, and only its answer is lost.
         before: called before the request is carried out.
     """
@@ -32,7 +30,6 @@ class Fault:
     address: str
     times: int = 10**6
     status: str | None = BROKEN
-    seconds: float = 0
     after: bool = False
     before: Callable[[], None] = field(default=lambda: None)
 
@@ -76,7 +73,6 @@ class Store:
             if fault.times and fault.method == environ["REQUEST_METHOD"] and fault.address in address:
                 fault.times -= 1
                 fault.before()
-                time.sleep(fault.seconds)
                 if fault.status is not None:
                     if fault.after:
                         list(self._application(environ, lambda *_: None))

@@ -5,6 +5,7 @@ import hashlib
 import html
 import json
 import re
+import shutil
 import subprocess
 import sys
 from itertools import product
@@ -28,7 +29,7 @@ from analyze.scores.accuracy import category_scores
 from analyze.scores.intervals import score_intervals
 from analyze.statistics.contrasts import STATES
 from analyze.tables.rows import BATCH
-from schemas.columns import FLOW_NAMES
+from schemas.columns import CONTRIBUTIONS, FLOW_NAMES
 from tests.support.prunable import measure_sets
 from tests.support.report import CATEGORIES, HOSTILE, WORLD, make_report, read_data, read_piece, unpack, write_whole_run
 from tests.support.runs import PART, edit_ledger, edit_manifest, put, rewrite, write_run
@@ -210,15 +211,19 @@ def test_heads_of_both_runs_are_read_once(run, other, two):
     assert read == dict.fromkeys(product(paths, FLOW_NAMES), 1)
 
 
-def test_a_sample_whose_rows_are_read_in_two_batches_keeps_all_of_its_values(run, monkeypatch):
-    heads, found = opened(run, None), []
-    for rows in (BATCH, 2 * prod(heads.shape) + 5):
-        monkeypatch.setattr("analyze.tables.rows.BATCH", rows)
-        monkeypatch.setattr("analyze.knockouts.effects.BATCH", rows)
+def test_rows_in_any_order_and_in_several_batches_keep_their_values(run, tmp_path, monkeypatch):
+    """Rows of `heads` that stand in order are read at once, those that do not and those of `contributions` in batches."""
+    moved, found = shutil.copytree(run, tmp_path / "run"), []
+    for table in ("heads", CONTRIBUTIONS):
+        rewrite(moved, table, lambda rows: rows.take(np.random.default_rng(0).permutation(len(rows))))
+    for path, at_once in ((run, BATCH), (moved, 2 * prod(opened(run, None).shape) + 5)):
+        monkeypatch.setattr("analyze.tables.rows.BATCH", at_once)
+        monkeypatch.setattr("analyze.knockouts.effects.BATCH", at_once)
+        heads = opened(path, None)
         with TemporaryFile() as file:
             measures = measure(heads, heads.scope(None), file).measures
             found.append({one.key: one.kept.of_cells(0, one.found.cells) for one in measures})
-    assert "contributing/d2v" in found[0]
+    assert {"looking/a2v", "contributing/d2v"} <= found[0].keys()
     for key, values in found[0].items():
         np.testing.assert_array_equal(found[1][key], values)
 
