@@ -134,7 +134,10 @@ class TextPictures:
         if place is None:
             raise HeadflowError(f"{short(head)} is neither a head such as L3H5 nor {_MOST}", setting="head")
         if place not in kept:
-            raise HeadflowError(f"{head} has no rows in `{STEPS}` of {self._heads.run.path}", setting="head")
+            there = listed([head_name(*each) for each in kept])
+            raise HeadflowError(
+                f"{head} has no rows in `{STEPS}` of {self._heads.run.path}; there are {there}", setting="head"
+            )
         return place
 
     def _named(self, chosen: npt.NDArray[np.bool_]) -> list[_Place]:
@@ -200,7 +203,7 @@ class TextPictures:
         """Of each text, the words that were chosen with the most image mass."""
         for text in self.texts:
             words = [
-                f"{word} ({text.masses[step]:.2f})" for step, word in most_massive(text.pieces, text.masses, WORDS)
+                f'"{word}" ({text.masses[step]:.2f})' for step, word in most_massive(text.pieces, text.masses, WORDS)
             ]
             about = f"{text.row['sample_id']}: image mass {_CHOSEN}, {self.whose}"
             yield f"{about}, is largest at {', '.join(words)}" if words else f"{about}: the text has no word"

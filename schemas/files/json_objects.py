@@ -22,7 +22,7 @@ def read_object(path: Location, name: str) -> dict[str, Any]:
         check_no_device(path)
         content = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_repeats)
     except OSError as error:
-        raise HeadflowError(f"{name} cannot be read: {one_line(error)}") from None
+        raise HeadflowError(f"{name} cannot be read: {one_line(error.strerror or error)}") from None
     except (ValueError, RecursionError) as error:  # the second if lists are nested too deeply
         raise HeadflowError(f"{name} is not JSON in UTF-8: {one_line(error)}") from None
     if not isinstance(content, dict):

@@ -175,7 +175,7 @@ def test_the_command(run, folder, tmp_path, capsys, monkeypatch):
     flags = ["--samples", "english,nothing", "--output-dir", str(tmp_path), "--image-folder", str(folder)]
     assert main(["text", str(run), *flags]) == 0
     said = capsys.readouterr().out
-    assert "english: image mass when the token was chosen, mean over 6 heads, is largest at " in said
+    assert 'english: image mass when the token was chosen, mean over 6 heads, is largest at "' in said
     assert "nothing: image mass when the token was chosen, mean over 6 heads: the text has no word" in said
     assert {path.name for path in tmp_path.glob("*.png")} == {"text_english.png", "text_nothing.png"}
     table = pd.read_csv(tmp_path / "tokens.csv", keep_default_na=False)
@@ -187,7 +187,7 @@ def test_the_command(run, folder, tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(("flags", "says"), [
     (["--samples", "gone"], "no sample 'gone' has a text here; there are english, chinese, long and 2 more"),
     (["--head", "all"], "'all' is neither a head such as L3H5 nor most"),
-    (["--head", "L2H0"], "L2H0 has no rows in `steps`"),
+    (["--head", "L2H0"], "; there are L0H0, L0H1, L0H2, L1H0, L1H1 and 1 more"),
 ])  # fmt: skip
 def test_what_cannot_be_drawn(run, tmp_path, capsys, flags, says):
     assert main(["text", str(run), "--output-dir", str(tmp_path), *flags]) == 2
