@@ -212,7 +212,7 @@ def test_heads_of_both_runs_are_read_once(run, other, two):
 
 
 def test_rows_in_any_order_and_in_several_batches_keep_their_values(run, tmp_path, monkeypatch):
-    """Rows of `heads` that stand in order are read at once, those that do not and those of `contributions` in batches."""
+    """Rows of `heads` in order are read at once, those that are not and those of `contributions` in batches."""
     moved, found = shutil.copytree(run, tmp_path / "run"), []
     for table in ("heads", CONTRIBUTIONS):
         rewrite(moved, table, lambda rows: rows.take(np.random.default_rng(0).permutation(len(rows))))
