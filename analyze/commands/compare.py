@@ -65,13 +65,11 @@ def compare_runs(settings: CompareSettings) -> Result:
 
 def _opened(paths: Sequence[Location], prompt: str | None, workers: Workers) -> "list[Heads]":
     """The runs, in a wording where they have several; one without wordings is taken as it is."""
-    from analyze.tables.frames import ANSWERS, IMAGE_KEYS, TOKEN_COUNTS, in_wording, wordings
+    from analyze.tables.frames import ANSWERS, IMAGE_KEYS, TOKEN_COUNTS, in_one_wording
 
     columns = [*TOKEN_COUNTS, *IMAGE_KEYS, *ANSWERS, "question", "lead"]
     runs = [opened(path, mixed=True, columns=columns, workers=workers) for path in paths]
-    if prompt is not None and not any(map(wordings, runs)):
-        raise HeadflowError("none of the runs asks in several wordings", setting="prompt")
-    return [in_wording(heads, prompt if wordings(heads) else None) for heads in runs]
+    return in_one_wording(runs, prompt)
 
 
 def _two(settings: CompareSettings, a: "Heads", b: "Heads", flows: Sequence[str], workers: Workers) -> Result:

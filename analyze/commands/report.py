@@ -19,7 +19,6 @@ from schemas.files.locations import Location
 
 if TYPE_CHECKING:
     from analyze.report.packing import Piece
-    from analyze.tables.frames import Heads
 
 from analyze.opening import check_named_once, check_no_folder, name_with, opened, output_folder
 from analyze.results import Result
@@ -69,10 +68,14 @@ def report_run(settings: ReportSettings) -> Result:
             raise
         raise HeadflowError(f"the page needs {error.name}: pip install -e '.[report]'") from None
     from analyze.maps.reading import of_several
+    from analyze.tables.frames import in_one_wording
 
-    heads = opened(settings.run, settings.prompt)
-    other = _other(settings)
-    check_named_once([heads, other] if other else [heads])
+    if settings.other is None:
+        heads, other = opened(settings.run, settings.prompt), None
+    else:
+        runs = [opened(path, mixed=True) for path in (settings.run, settings.other)]
+        heads, other = in_one_wording(runs, settings.prompt)
+        check_named_once([heads, other])
     folder = output_folder(settings.output_dir, heads)
     choices = Choices(
         Held(settings.images, settings.maps_mb), settings.lang, settings.text_scope, settings.related, settings.seed
@@ -130,13 +133,3 @@ def _write_folder(folder: Path, name: str, make: _Make) -> tuple[Path, int, list
     for file in {file for file in pieces.iterdir() if PIECE_NAME.fullmatch(file.name)} - set(made):
         file.unlink()
     return made[-1], sum(file.stat().st_size for file in made), made
-
-
-def _other(settings: ReportSettings) -> "Heads | None":
-    """The run to compare with, in the same wording where it has several."""
-    from analyze.tables.frames import in_wording, wordings
-
-    if settings.other is None:
-        return None
-    heads = opened(settings.other, mixed=True)
-    return in_wording(heads, settings.prompt if wordings(heads) else None)

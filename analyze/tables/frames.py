@@ -249,6 +249,18 @@ def in_wording(heads: Heads, prompt: str | None) -> Heads:
     return replace(_only(heads, own), prompt=prompt or names[0])
 
 
+def in_one_wording(runs: Sequence[Heads], prompt: str | None) -> list[Heads]:
+    """Several runs in a wording; one that asks each question in one is taken as it is.
+
+    Raises:
+        HeadflowError: a wording is named and all runs ask each question in one, or as `in_wording`.
+    """
+    if prompt is not None and not any(map(wordings, runs)):
+        places = listed([heads.run.path for heads in runs])
+        raise HeadflowError(f"{places}: each question is asked in one wording", setting="prompt")
+    return [in_wording(heads, prompt if wordings(heads) else None) for heads in runs]
+
+
 def _only(heads: Heads, own: npt.NDArray[np.bool_]) -> Heads:
     """Only some rows of `samples`; `own` is bool [rows of `samples`]."""
     samples, observed = heads.samples, heads.observed.to_numpy()

@@ -277,7 +277,7 @@ def test_a_wording_compared_with_a_run(tmp_path, run, capsys):
     assert main(["compare", str(alone), str(run)]) == 2
     assert "choose one of short, bare, long" in capsys.readouterr().err
     assert main(["compare", str(alone), str(alone), "--prompt", "bare"]) == 2
-    assert "none of the runs asks in several wordings; see --prompt" in capsys.readouterr().err
+    assert ": each question is asked in one wording; see --prompt" in capsys.readouterr().err
 
 
 def test_the_settings_of_a_wording(run, made_up):

@@ -342,6 +342,10 @@ def test_the_title_names_the_wording(tmp_path):
     page = (tmp_path / "report.zh.html").read_text(encoding="utf-8")
     assert "<h1>注意力头报告：up，运行 run，问法 long</h1>" in page
     assert read_data(page)["samples"]["id"] == ["OCR/1", "OCR/1#2"]
+    plain = str(write_run(tmp_path / "plain", categories={"OCR": 4}))
+    assert main(["report", plain, str(run), "--prompt", "long", "--output-dir", str(tmp_path)]) == 0
+    compared = (tmp_path / "report_with_run.html").read_text(encoding="utf-8")
+    assert "2 of A have no partner, 0 of B have no partner" in compared
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
