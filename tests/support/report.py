@@ -175,6 +175,17 @@ def travel(page, steps: int) -> None:
     page.evaluate(TRAVELLED, steps)
 
 
+# As an address that is typed, without a choice in it
+FIRST = "history.pushState(null, '', '#'); dispatchEvent(new PopStateEvent('popstate'))"
+
+
+def start_again(page) -> None:
+    """Take back all that was chosen on a page, for another check of it."""
+    page.evaluate(FIRST)
+    page.evaluate("document.querySelectorAll('details').forEach((each) => each.open = false)")
+    settle(page)
+
+
 def click_head(page, cell: int) -> None:
     """Click a head in the map, and wait until the charts show it."""
     drawn(page)

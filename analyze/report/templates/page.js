@@ -1,4 +1,4 @@
-// Made by `make page` of analyze/report/app, with Preact (MIT): 440134951d4fbe2a9d4e4f7c41bf9747b259da2b2aef71874f05e6d51d1a48bb
+// Made by `make page` of analyze/report/app, with Preact (MIT): de96d86d4f939f13b0597fe35b21f2ca42c3309164be7bb6ce8c60cda1a97a62
 "use strict";
 (() => {
   // node_modules/preact/dist/preact.mjs
@@ -860,13 +860,14 @@
   async function forPrint(chart, format) {
     let place = document.createElement("div");
     place.className = "for-print", document.body.append(place);
-    let width = Math.round(INCHES[format] * POINTS), made = await embed(place, chart.name, PRINT, (spec) => ({
-      ...thinner(withLegend(titled(spec, chart.titles), labelsOf(chart), format === "narrow" ? 2 : 3)),
-      width,
-      height: Math.max(LOWEST, Math.round(spec.height * FLATTER[format]))
-    })), data = Object.entries(chart.data ?? {}).map(([name, rows]) => [name, OWN2.has(name) ? [] : rows]), signals = { ...chart.signals };
+    let width = Math.round(INCHES[format] * POINTS), data = Object.entries(chart.data ?? {}).map(([name, rows]) => [name, OWN2.has(name) ? [] : rows]), signals = { ...chart.signals };
     for (let name of Object.keys(signals)) name in PRINT.signals && (signals[name] = PRINT.signals[name]);
-    return await fill(made.view, { data: Object.fromEntries(data), signals }), [made, () => (made.finalize(), place.remove())];
+    let spec = {
+      ...thinner(withLegend(titled(chart.spec, chart.titles), labelsOf(chart), format === "narrow" ? 2 : 3)),
+      width,
+      height: Math.max(LOWEST, Math.round(chart.spec.height * FLATTER[format]))
+    }, made = await embed(place, spec, { data: Object.fromEntries(data), signals }, PRINT);
+    return [made, () => (made.finalize(), place.remove())];
   }
   var labelsOf = ({ data }) => [...new Set(Object.values(data ?? {}).flat().map((row) => row.label))];
   function withLegend(spec, values2, columns) {
@@ -888,12 +889,12 @@
     return Object.fromEntries(own);
   }
   function rowsOf({ data, spec, signals }) {
-    let given = Object.entries(data ?? {}).filter(([name]) => !OWN2.has(name) && name !== "steps");
-    if (!given.length) {
+    let given2 = Object.entries(data ?? {}).filter(([name]) => !OWN2.has(name) && name !== "steps");
+    if (!given2.length) {
       let [rows] = inSpec(spec).sort((one, other) => other.length - one.length);
       return rows.filter((row) => signals?.flow === void 0 || row.flow === signals.flow);
     }
-    return given.flatMap(([name, rows]) => rows.map((row) => given.length > 1 ? { of: name, ...row } : row));
+    return given2.flatMap(([name, rows]) => rows.map((row) => given2.length > 1 ? { of: name, ...row } : row));
   }
   function inSpec(spec) {
     if (typeof spec != "object" || spec === null) return [];
@@ -938,9 +939,15 @@
     let own = work.finally(() => pending.delete(own));
     return pending.add(own), own;
   }
-  function embed(place, name, look, change = (spec) => spec) {
-    return vegaEmbed(place, change(structuredClone(page.charts[name])), {
+  function given(vega, { data = {}, signals = {} }) {
+    for (let each of vega.data ?? []) each.name in data && (each.values = data[each.name]);
+    for (let each of vega.signals ?? []) each.name in signals && (each.value = signals[each.name]);
+    return vega;
+  }
+  function embed(place, spec, own, look) {
+    return vegaEmbed(place, spec, {
       mode: "vega-lite",
+      patch: (vega) => given(vega, own),
       ast: !0,
       actions: !1,
       renderer: "svg",
@@ -951,7 +958,7 @@
     });
   }
   function titled(spec, titles) {
-    if (!titles) return spec;
+    if (!titles) return structuredClone(spec);
     let names2 = /* @__PURE__ */ new Map([["X", titles.x], ["Y", titles.y]]);
     return JSON.parse(JSON.stringify(spec), (key, value) => key === "title" ? names2.get(value) ?? value : value);
   }
@@ -961,17 +968,16 @@
     return view.resize().runAsync();
   }
   function Chart({ name, id = name, label, data, signals, onPick, onBrush, titles, plot }) {
-    let place = T2(null), wanted = T2({ label, data, signals, onPick, onBrush }), queue = T2(null), shown = T2([]);
+    let place = T2(null), wanted = T2({ label, data, signals, onPick, onBrush }), queue = T2(null);
     wanted.current = { label, data, signals, onPick, onBrush };
-    let refill = async (made) => {
-      let { label: label2, data: data2, signals: signals2 } = wanted.current;
-      return made.view.description(label2), (data2 || signals2) && (shown.current[0] !== data2 || shown.current[1] !== signals2) && (shown.current = [data2, signals2], await fill(made.view, { data: data2, signals: signals2 })), made;
+    let refill = async (drawn2) => {
+      let { label: label2, data: data2, signals: signals2 } = wanted.current, { view } = drawn2.made;
+      return view.description(label2), (drawn2.data !== data2 || drawn2.signals !== signals2) && (Object.assign(drawn2, { data: data2, signals: signals2 }), await fill(view, { data: data2, signals: signals2 })), drawn2;
     };
     return F2(() => {
-      shown.current = [];
-      let begun = embed(place.current, name, void 0, (spec) => titled(spec, titles)).then((made) => (onBrush && made.view.addSignalListener("brush", (_3, area) => wanted.current.onBrush?.(area)), place.current.querySelector("svg")?.setAttribute("aria-hidden", "true"), made.view.addEventListener("click", (_3, item) => item?.datum && wanted.current.onPick?.(item.datum)), made));
+      let begun = embed(place.current, titled(page.charts[name], titles), { data, signals }).then((made) => (onBrush && made.view.addSignalListener("brush", (_3, area) => wanted.current.onBrush?.(area)), place.current.querySelector("svg")?.setAttribute("aria-hidden", "true"), made.view.addEventListener("click", (_3, item) => item?.datum && wanted.current.onPick?.(item.datum)), { made, data, signals }));
       return queue.current = begun, () => {
-        begun.then((made) => made.finalize());
+        begun.then(({ made }) => made.finalize());
       };
     }, [name, scheme(), titles?.x, titles?.y]), F2(() => {
       let element = place.current;
@@ -2190,16 +2196,22 @@
 
   // src/overflow.ts
   var REGIONS = "#contents, .wide, .cards, .chips, .verdict ul, .text p";
-  function mark(region) {
-    let right = region.scrollWidth - region.clientWidth, down = region.scrollHeight - region.clientHeight;
-    right > 1 || down > 1 ? region.tabIndex = 0 : region.removeAttribute("tabindex"), region.toggleAttribute("data-more-right", right - region.scrollLeft > 1), region.toggleAttribute("data-more-down", down - region.scrollTop > 1);
+  function mark(regions) {
+    let hidden = regions.map((region) => {
+      let right = region.scrollWidth - region.clientWidth, down = region.scrollHeight - region.clientHeight;
+      return { right, down, moreRight: right - region.scrollLeft, moreDown: down - region.scrollTop };
+    });
+    regions.forEach((region, place) => {
+      let { right, down, moreRight, moreDown } = hidden[place];
+      right > 1 || down > 1 ? region.tabIndex = 0 : region.removeAttribute("tabindex"), region.toggleAttribute("data-more-right", moreRight > 1), region.toggleAttribute("data-more-down", moreDown > 1);
+    });
   }
   function markRegions() {
-    document.querySelectorAll(REGIONS).forEach(mark);
+    mark([...document.querySelectorAll(REGIONS)]);
   }
   function watchRegions() {
     addEventListener("resize", markRegions), document.addEventListener("toggle", markRegions, !0);
-    let scrolled = ({ target }) => target instanceof HTMLElement && target.matches(REGIONS) && mark(target);
+    let scrolled = ({ target }) => target instanceof HTMLElement && target.matches(REGIONS) && mark([target]);
     document.addEventListener("scroll", scrolled, !0);
   }
 

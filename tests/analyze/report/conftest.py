@@ -121,12 +121,15 @@ def shown(page, files):
     for event, listener in listeners.items():
         page.on(event, listener)
     page.context.set_offline(True)
+    opened = []
     page.route(re.compile("^(?!file:|data:)"), lambda route: (said.append(route.request.url), route.abort()))
 
     def open_page(name: str = "en", *, width: int = 1400, scheme: str = "light", at: str = ""):
         page.set_viewport_size({"width": width, "height": 900})
         page.emulate_media(color_scheme=scheme)
-        page.goto("about:blank")  # another fragment of the address that is open would load nothing
+        if opened:  # another fragment of the address that is open would load nothing
+            page.goto("about:blank")
+        opened.append(name)
         page.goto(files[name].as_uri() + at)
         page.wait_for_selector("html[data-ready]")
         return page

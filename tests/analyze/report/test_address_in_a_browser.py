@@ -42,12 +42,10 @@ def test_what_is_chosen_is_in_the_address_and_can_be_taken_back(shown):
     travel(page, -1)  # a text that was typed is one step
     assert page.input_value("#search") == ""
     assert said(page)["state"] == "both right"
-    for _ in range(7):
-        travel(page, -1)
+    travel(page, -7)
     assert chosen(page) == {}
     assert page.evaluate(SHOWN) == first
-    for _ in range(9):
-        travel(page, 1)
+    travel(page, 9)
     assert page.evaluate(SHOWN) == last
     assert shown(at=f"#{address}").evaluate(SHOWN) == last
 

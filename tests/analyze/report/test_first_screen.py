@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.support.report import JOB, settle
+from tests.support.report import JOB, settle, start_again
 
 
 @pytest.mark.parametrize("width", [1400, 360])
@@ -22,9 +22,8 @@ def test_the_sentence_and_a_picture_are_on_the_first_screen(shown, width):
         assert text.is_visible()
 
 
-def test_definitions_are_of_what_the_first_screen_says_and_open_one_at_a_time(shown):
+def check_that_definitions_are_of_what_the_first_screen_says_and_open_one_at_a_time(page):
     """By click and by key."""
-    page = shown()
     names = [each.split("\n")[0] for each in page.locator(".definitions > span").all_inner_texts()]
     assert {"Mattering", "Rank correlation", "Lead", "Margin"} <= {name.removesuffix("?").strip() for name in names}
     about = page.locator(".about")  # a paragraph with a definition in it: a browser ends a paragraph before one
@@ -43,8 +42,7 @@ def test_definitions_are_of_what_the_first_screen_says_and_open_one_at_a_time(sh
     assert page.locator(".meaning:visible").count() == 0
 
 
-def test_it_is_said_that_maps_are_of_other_tokens_than_the_measure(shown):
-    page = shown()
+def check_that_it_is_said_that_maps_are_of_other_tokens_than_the_measure(page):
     assert page.locator("#whose").count() == 0  # A2V, and maps of the last token
     page.select_option("#measure", "looking/q2v")
     assert "the attention of the question, as a mean, the maps" in page.inner_text("#whose")
@@ -52,6 +50,13 @@ def test_it_is_said_that_maps_are_of_other_tokens_than_the_measure(shown):
     assert "of all tokens" in page.inner_text("#whose")
     page.click("[data-kind=contributing]")
     assert page.locator("#whose").count() == 0
+
+
+def test_what_the_first_screen_says_is_defined_and_whose_maps_are_shown_is_said(shown):
+    page = shown()
+    check_that_definitions_are_of_what_the_first_screen_says_and_open_one_at_a_time(page)
+    start_again(page)
+    check_that_it_is_said_that_maps_are_of_other_tokens_than_the_measure(page)
 
 
 def test_print_names_what_is_shown_and_keeps_colours(shown):

@@ -18,6 +18,7 @@ from tests.support.report import (
     drawn,
     make_report,
     near,
+    start_again,
 )
 from tests.support.runs import put, rewrite, write_run
 
@@ -30,8 +31,20 @@ def figure(page, name: str) -> str:
     return page.locator(f"[data-number={name}]").inner_text()
 
 
-def test_ten_heads_show_the_numbers_of_the_table(run, shown):
-    page, table = shown(), pd.read_parquet(run / "heads")
+# The texts of a head's figures, of its profile, and of its highest samples, with their ids
+TEXTS_OF_HEAD = """() => {
+    const all = (where) => [...document.querySelectorAll(where)];
+    return {
+        name: document.querySelector("#head-name").innerText,
+        numbers: Object.fromEntries(all("[data-number]").map((each) => [each.dataset.number, each.innerText])),
+        profile: all("#profile-table tr").map((each) => each.querySelector("td").innerText),
+        top: all("#top li").map((each) => [each.dataset.sample, each.querySelector("b").innerText]),
+    };
+}"""
+
+
+def check_ten_heads(page, run):
+    table = pd.read_parquet(run / "heads")
     random = np.random.default_rng(5)
     for flow in ("a2v", "v2bos"):
         page.select_option("#measure", f"looking/{flow}")
@@ -39,23 +52,20 @@ def test_ten_heads_show_the_numbers_of_the_table(run, shown):
         for cell in random.permutation(WORLD.heads.size)[:10]:
             click_head(page, cell)
             own = table[(table["layer"] == cell // HEADS) & (table["head"] == cell % HEADS)].astype({flow: float})
-            assert page.inner_text("#head-name") == f"Layer {cell // HEADS}, head {cell % HEADS}"
-            assert near(figure(page, "mean"), own[flow].mean())
-            assert figure(page, "rank") == f"{int(means.rank(ascending=False).iloc[cell])} of 12"
             page.evaluate("document.querySelectorAll('#detail details').forEach((each) => each.open = true)")
-            for category in CATEGORIES:
-                row = page.locator("#profile-table tr").nth(list(CATEGORIES).index(category))
-                here = own[own["category"] == category][flow].mean()
-                assert near(row.locator("td").nth(0).inner_text(), here)
-            tops = page.locator("#top li")
+            texts = page.evaluate(TEXTS_OF_HEAD)
+            assert texts["name"] == f"Layer {cell // HEADS}, head {cell % HEADS}"
+            assert near(texts["numbers"]["mean"], own[flow].mean())
+            assert texts["numbers"]["rank"] == f"{int(means.rank(ascending=False).iloc[cell])} of 12"
+            for text, category in zip(texts["profile"], CATEGORIES, strict=True):
+                assert near(text, own[own["category"] == category][flow].mean())
+            names, values = zip(*texts["top"], strict=True)
             highest = own.nlargest(5, flow)
-            values = tops.locator("b").all_inner_texts()
             assert all(near(text, value) for text, value in zip(values, highest[flow], strict=True))
-            assert {each.get_attribute("data-sample") for each in tops.all()} == set(highest["sample_id"])
+            assert set(names) == set(highest["sample_id"])
 
 
-def test_other_measures_and_categories_show_theirs(run, shown):
-    page = shown()
+def check_other_measures_and_categories(page, run):
     answers = pd.read_parquet(run / "samples").set_index("sample_id")["answer"]
     for kind, table, column, key in (
         ("contributing", "contributions", "d2q", "contributing/d2q"),
@@ -77,19 +87,23 @@ def test_other_measures_and_categories_show_theirs(run, shown):
         assert near(chip[1], here.groupby(["layer", "head"])[column].mean().max())
 
 
-def check_histogram(page, table):
+HEIGHTS = "(all) => all.map((each) => each.getBoundingClientRect().height)"
+
+
+def check_histogram(page, run):
+    table = pd.read_parquet(run / "heads")
     for cell in (2, 9):
         click_head(page, cell)
         own = table[(table["layer"] == cell // HEADS) & (table["head"] == cell % HEADS)]["a2v"]
         counts, _ = np.histogram(own.astype(float), np.arange(21) / 20)
-        marks = page.locator("#histogram .layer_1_marks path").all()
-        heights = np.array([(each.bounding_box() or {"height": 0})["height"] for each in marks])
+        heights = np.array(page.locator("#histogram .layer_1_marks path").evaluate_all(HEIGHTS))
         assert len(heights) == 20
         np.testing.assert_allclose(heights / heights.max(), counts / counts.max(), atol=0.02)
 
 
-def check_overlay(page, table):
+def check_overlay(page, run):
     """Opacity is that of the pictures of maps: the root of the share of the scale, which is one for all."""
+    table = pd.read_parquet(run / "maps")
     top = float(page.locator("#scale .tick").last.inner_text())
     assert top in TOPS
     for cell in (4, 11):
@@ -106,28 +120,21 @@ def check_overlay(page, table):
     assert page.locator(".card canvas").count() == 0
 
 
-def check_distribution(page, table):
+def check_distribution(page, run):
     page.select_option("#panel", label="Of the last token")
     page.select_option("#of-what", label="Layer 1")
     drawn(page)
     flows = [f"a2{role}" for role in ("bos", "sys", "user", "v", "q")]
+    table = pd.read_parquet(run / "heads")
     rows = table[table["layer"] == 1]
     expected = np.concatenate([np.histogram(rows[flow].astype(float), np.arange(21) / 20)[0] for flow in flows])
-    marks = page.locator("#distribution .mark-rect.role-mark path").all()
-    heights = np.array([(each.bounding_box() or {"height": 0})["height"] for each in marks])
+    heights = np.array(page.locator("#distribution .mark-rect.role-mark path").evaluate_all(HEIGHTS))
     assert len(heights) == len(expected)
     np.testing.assert_allclose(heights / heights.sum(), expected / expected.sum(), atol=0.005)
 
 
-def test_pictures_show_the_numbers_of_the_table(run, shown):
-    """The histogram and the overlays of the chosen head, and the distribution of all rows."""
-    page, heads = shown(), pd.read_parquet(run / "heads")
-    check_histogram(page, heads)
-    check_overlay(page, pd.read_parquet(run / "maps"))
-    check_distribution(page, heads)
-
-
-def check_ten_samples(page, table):
+def check_ten_samples(page, run):
+    table = pd.read_parquet(run / "samples").set_index("sample_id")
     names = set(np.random.default_rng(6).permutation(table.index)[:10])
     seen = set()
     while True:
@@ -151,7 +158,8 @@ def check_ten_samples(page, table):
     assert seen == names
 
 
-def check_filters(page, table):
+def check_filters(page, run):
+    table = pd.read_parquet(run / "samples")
     table["right"] = table["answer"] == table["prediction"]
     sides = table.pivot(index=["category", "question_id"], columns="answer", values="right").reset_index()
     states = {(True, True): "both right", (True, False): "yes-biased", (False, True): "no-biased"}
@@ -162,18 +170,30 @@ def check_filters(page, table):
         for state, number in sides[sides["category"] == category]["state"].value_counts().items():
             page.select_option("#sample-state", label=state)
             assert page.inner_text("#found") == f"{2 * number} samples"
-            assert {each.get_attribute("data-state") for each in page.locator(".card").all()} == {state}
-            assert {each.get_attribute("data-category") for each in page.locator(".card").all()} == {category}
+            cards = page.locator(".card").evaluate_all(
+                "(all) => all.map((each) => [each.dataset.state, each.dataset.category])"
+            )
+            assert set(map(tuple, cards)) == {(state, category)}
     page.select_option("#sample-category", "-1")
     page.select_option("#sample-state", "-2")
     page.fill("#search", "this 11")
     assert page.inner_text("#found") == f"{table['question'].str.contains('this 11').sum()} samples"
 
 
-def test_samples_show_the_numbers_of_the_table_and_filters_leave_what_fits(run, shown):
-    page, samples = shown(), pd.read_parquet(run / "samples")
-    check_ten_samples(page, samples.set_index("sample_id"))
-    check_filters(page, samples)
+def test_the_page_shows_the_numbers_of_the_tables(run, shown):
+    """Of heads by two measures, and by others and categories; pictures; samples, and filters leave what fits."""
+    page = shown()
+    for check in (
+        check_ten_heads,
+        check_other_measures_and_categories,
+        check_histogram,
+        check_overlay,
+        check_distribution,
+        check_ten_samples,
+        check_filters,
+    ):
+        check(page, run)
+        start_again(page)
 
 
 def test_of_several_images_it_is_said_which_one_is_shown(page, tmp_path):

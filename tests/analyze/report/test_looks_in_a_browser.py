@@ -10,6 +10,7 @@ import pytest
 from analyze.compare.comparison import compare
 from analyze.scores.accuracy import ALL_TOGETHER
 from analyze.tables.frames import open_heads
+from tests.analyze.report.test_access import check_that_nothing_is_english
 from tests.support.report import (
     HOSTILE,
     MINUS,
@@ -18,6 +19,7 @@ from tests.support.report import (
     drawn,
     make_report,
     near,
+    start_again,
     write_whole_run,
 )
 from tests.support.runs import put, rewrite
@@ -47,6 +49,8 @@ def test_it_loads_in_both_languages_and_themes(shown, name, scheme):
     assert page.locator("#distribution svg path").count() > 10
     assert page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime") < 2000
     assert (page.locator("h2", has_text="注意力头").count() > 0) == (name == "zh")
+    if name == "zh":
+        check_that_nothing_is_english(page)
     check_labels(page)
     light = [background(page)]
     page.click("#theme")
@@ -71,10 +75,14 @@ def legend_of_map(page) -> list[float]:
     return [float(text.replace(MINUS, "-").lstrip("≤≥ ")) for text in texts]
 
 
-def test_colours_are_as_strong_on_either_side_of_zero(run, shown):
-    page = shown()
-    page.evaluate("document.querySelector('[data-kind=contributing]').click()")
+BOTH_AT_ONCE = "document.querySelector('#theme').click(); document.querySelector('[data-kind=contributing]').click()"
+
+
+def check_that_colours_are_as_strong_on_either_side_of_zero(page):
+    """In the map of another measure, which is drawn while that of another theme is."""
+    page.evaluate(BOTH_AT_ONCE)
     drawn(page)
+    assert page.locator("#map .layer_0_marks path").count() == WORLD.heads.size
     ends = legend_of_map(page)
     assert ends[0] == pytest.approx(-ends[-1], rel=0.02)
 
@@ -125,8 +133,8 @@ def test_an_outlier_leaves_the_other_heads_apart(page, outlier):
     assert page.locator("#map .role-legend-label text").all_text_contents() == ["Rank 12", "Rank 1"]
 
 
-def test_what_is_not_significant_is_grey(run, other, shown):
-    page, found = shown("two"), compare(open_heads(run)[0], open_heads(other)[0], ["a2v"])
+def check_that_what_is_not_significant_is_grey(page, run, other):
+    found = compare(open_heads(run)[0], open_heads(other)[0], ["a2v"])
     table = found.heads[0].table
     assert 0 < table["significant"].sum() < len(table)
     fills = page.locator("#differences .mark-rect.role-mark path").evaluate_all(
@@ -163,8 +171,7 @@ def test_both_runs_heads_are_beside_each_other_on_one_scale(run, other, shown):
     assert "only the masses that both runs have" in page.inner_text("#not-beside")
 
 
-def test_keys_are_enough(shown):
-    page = shown()
+def check_that_keys_are_enough(page):
     page.focus("#map")
     page.evaluate("document.querySelector('#map').dispatchEvent(new KeyboardEvent('keydown', {key: 'x'}))")
     click_head(page, 0)
@@ -181,8 +188,7 @@ def test_keys_are_enough(shown):
     assert page.evaluate(UNNAMED) == 0
 
 
-def test_hostile_texts_stay_text(shown):
-    page = shown("two")
+def check_that_hostile_texts_stay_text(page):
     for _ in page.locator("#category option").all():
         page.select_option("#category", "2")
     page.select_option("#sample-category", "1")
@@ -198,6 +204,20 @@ def test_hostile_texts_stay_text(shown):
     page.locator("#profile .layer_0_marks path").last.hover()
     page.locator("#vg-tooltip-element.visible", has_text="onerror").wait_for()
     assert page.locator("img[src=x]").count() == 0
+
+
+def test_colours_and_keys(shown):
+    page = shown()
+    check_that_colours_are_as_strong_on_either_side_of_zero(page)
+    start_again(page)
+    check_that_keys_are_enough(page)
+
+
+def test_a_page_of_two_runs(run, other, shown):
+    page = shown("two")
+    check_that_what_is_not_significant_is_grey(page, run, other)
+    start_again(page)
+    check_that_hostile_texts_stay_text(page)
 
 
 def check_width(page, width: int) -> None:

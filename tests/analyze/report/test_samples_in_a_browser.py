@@ -8,7 +8,7 @@ import pandas as pd
 
 from analyze.drawing.maps import OPAQUE
 from tests.analyze.report.test_folder_in_a_browser import ALPHAS
-from tests.support.report import HOSTILE, WORLD, click_head, near, said, travel
+from tests.support.report import HOSTILE, WORLD, click_head, near, said, start_again, travel
 
 HEADS = WORLD.heads.shape[1]
 # What has the focus: its id, its text, and whether it is in the open sample and can be seen
@@ -23,6 +23,8 @@ FOCUSED = """() => {
 
 def lines(page, column: str = "") -> list[str]:
     """A column of the table of samples as it is shown, or the ids of its samples, over all pages."""
+    while not page.is_disabled("#earlier"):
+        page.click("#earlier")
     found = []
     while True:
         rows = page.locator("#lines tbody tr")
@@ -31,15 +33,12 @@ def lines(page, column: str = "") -> list[str]:
         else:
             found += rows.evaluate_all("(all) => all.map((each) => each.dataset.sample)")
         if page.is_disabled("#later"):
-            break
+            return found
         page.click("#later")
-    for _ in range(len(found) // 25):
-        page.click("#earlier")
-    return found
 
 
-def test_the_table_sorts_by_any_number(run, shown):
-    page, samples = shown("two", at="#view=table"), pd.read_parquet(run / "samples").set_index("sample_id")
+def check_that_the_table_sorts_by_any_number(page, run):
+    samples = pd.read_parquet(run / "samples").set_index("sample_id")
     for name in ("margin", "p_yes"):
         page.click(f"[data-sort={name}]")
         falling = samples[name].sort_values(ascending=False)
@@ -61,8 +60,7 @@ def test_the_table_sorts_by_any_number(run, shown):
     assert len(numbers) > 30
 
 
-def test_filters_say_who_was_right(run, other, shown):
-    page = shown("two", at="#view=table")
+def check_that_filters_say_who_was_right(page, run, other):
     a, b = (pd.read_parquet(each / "samples").set_index("sample_id") for each in (run, other))
     right, right_b = (each["answer"] == each["prediction"] for each in (a, b))
     kept = b["question"].reindex(a.index) == a["question"]  # the hostile question is in one run only
@@ -80,6 +78,14 @@ def test_filters_say_who_was_right(run, other, shown):
     page.select_option("#sample-answer", "any")
     page.fill("#search", "OCR 1")
     assert set(lines(page)) == {name for name in a.index if "OCR 1" in name}
+
+
+def test_the_table_sorts_and_filters(run, other, shown):
+    page = shown("two", at="#view=table")
+    check_that_the_table_sorts_by_any_number(page, run)
+    start_again(page)
+    page.select_option("#view", "table")
+    check_that_filters_say_who_was_right(page, run, other)
 
 
 def test_a_click_leads_from_a_head_to_where_it_looks_in_wrong_answers(run, shown):

@@ -6,13 +6,13 @@ import numpy as np
 
 from analyze.report.measures import measure
 from analyze.tables.frames import open_heads
-from tests.support.report import JOB, WORLD, drawn, settle
+from tests.support.report import JOB, WORLD, drawn, settle, start_again
 
 HEADS = WORLD.heads.shape[1]
 
 
 def test_heads_that_are_dragged_over_are_selected_in_the_map(run, shown):
-    """The highest half by effect: their dots lie above the middle; the address keeps them, Escape takes them back."""
+    """The highest three by effect; the address keeps them, Escape takes them back. Other quantities, then."""
     page, (heads, _) = shown(), open_heads(run)
     found = {each.name: each.found.of_heads for each in measure(heads, heads.scope(None)).measures}
     assert page.input_value("#across") == "looking/a2v"
@@ -39,11 +39,13 @@ def test_heads_that_are_dragged_over_are_selected_in_the_map(run, shown):
     page.keyboard.press("Escape")
     drawn(page)
     assert page.locator("#map .layer_1_marks path").count() == 0
-    assert shown(at=f"#selected={names.partition(',')[0]}").inner_text("#selected") == "1 head selected"
+    page = shown(at=f"#selected={names.partition(',')[0]}")
+    assert page.inner_text("#selected") == "1 head selected"
+    start_again(page)
+    check_that_localisation_and_reliability_may_stand_at_an_axis(page)
 
 
-def test_localisation_and_reliability_of_heads_may_stand_at_an_axis(shown):
-    page = shown()
+def check_that_localisation_and_reliability_may_stand_at_an_axis(page):
     page.select_option("#up", "localisation")
     page.select_option("#across", "reliability")
     drawn(page)

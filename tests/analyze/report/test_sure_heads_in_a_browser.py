@@ -6,15 +6,13 @@ from analyze.pictures.labels import NOT_SIGNIFICANT
 from analyze.report.measures import measure
 from analyze.statistics.heads.means import UNCLEAR
 from analyze.tables.frames import open_heads
-from tests.support.report import JOB, WORLD, drawn, near
+from tests.support.report import JOB, WORLD, drawn, near, start_again
 
 HEADS = WORLD.heads.shape[1]
 FILLS = "(all) => all.map((each) => [each.getAttribute('fill'), each.getAttribute('fill-opacity')])"
 
 
-def test_heads_whose_interval_holds_0_are_grey_and_noise_is_pale_and_said(run, shown):
-    page, (heads, _) = shown(), open_heads(run)
-    measured = {each.name: each.found for each in measure(heads, heads.scope(None)).measures}
+def check_that_heads_whose_interval_holds_0_are_grey_and_noise_is_pale_and_said(page, measured):
     assert page.locator("#order-note").count() == measured["a2v"].order.noise == 0
     page.click("[data-kind=mattering]")
     effects = measured[JOB].of_heads
@@ -52,11 +50,10 @@ def check_that_nothing_is_said_of_a_single_category(page):
     assert page.locator("#grey-note").count() == 1
 
 
-def test_the_surest_effects_are_dots_with_intervals(run, shown):
+def check_that_the_surest_effects_are_dots_with_intervals(page, measured):
     """Those surest to differ from 0 on either side, from the highest to the lowest; a click chooses one."""
-    page, (heads, _) = shown(), open_heads(run)
     page.click("[data-kind=mattering]")
-    (effects,) = [each.found.of_heads for each in measure(heads, heads.scope(None)).measures if each.name == JOB]
+    effects = measured[JOB].of_heads
     names = [f"L{cell // HEADS}H{cell % HEADS}" for cell in np.argsort(-effects.mean)]
     drawn(page)
     labels = page.locator("#dots .role-axis-label text").all_text_contents()
@@ -75,9 +72,8 @@ def test_the_surest_effects_are_dots_with_intervals(run, shown):
     assert near(texts[1], high)
 
 
-def test_colours_are_those_of_all_categories_unless_asked(shown):
+def check_that_colours_are_those_of_all_categories_unless_asked(page):
     """One scale while categories change; with `own`, each category has its own."""
-    page = shown()
     page.select_option("#measure", "looking/a2sys")
     legend = lambda: page.locator("#map .role-legend-label text").all_text_contents()  # noqa: E731
     shared = []
@@ -89,3 +85,13 @@ def test_colours_are_those_of_all_categories_unless_asked(shown):
     page.select_option("#scale", "own")
     drawn(page)
     assert legend() != shared[0]
+
+
+def test_how_sure_heads_are_is_shown(run, shown):
+    page, (heads, _) = shown(), open_heads(run)
+    measured = {each.name: each.found for each in measure(heads, heads.scope(None)).measures}
+    check_that_heads_whose_interval_holds_0_are_grey_and_noise_is_pale_and_said(page, measured)
+    start_again(page)
+    check_that_the_surest_effects_are_dots_with_intervals(page, measured)
+    start_again(page)
+    check_that_colours_are_those_of_all_categories_unless_asked(page)

@@ -52,7 +52,12 @@ def others(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def files(captions, others):
-    return {"zh": make_report(captions, "--lang", "zh"), "two": make_report(captions, others)}
+    """Pages of the run, of both runs, and as of a run without maps of steps."""
+    made = make_report(captions, "--lang", "zh")
+    text = made.read_text(encoding="utf-8")
+    without = made.with_name("without.html")
+    without.write_text(text.replace(f'"mapped_there":{len(MAPPED)}', '"mapped_there":0'), encoding="utf-8")
+    return {"zh": made, "without": without, "two": make_report(captions, others)}
 
 
 def masses_of(run, name: str, layer: int, head: int) -> np.ndarray:
@@ -172,17 +177,12 @@ def test_a_token_shows_the_map_of_its_step(captions, shown):
     assert "step" not in said(page)
 
 
-def test_without_maps_of_steps_a_line_says_which_flag_makes_them(captions, files, shown):
-    page = shown("zh")
-    file = files["zh"].with_name("none.html")
-    text = files["zh"].read_text(encoding="utf-8")
-    file.write_text(text.replace(f'"mapped_there":{len(MAPPED)}', '"mapped_there":0'), encoding="utf-8")
-    page.goto(f"{file.as_uri()}#sample={NAME}&head=L1H1&step=1")
+def test_without_maps_of_steps_a_line_says_which_flag_makes_them(captions, shown):
+    page = shown("without", at=f"#sample={NAME}&head=L1H1&step=1")
     assert "--step-maps" in page.inner_text("#no-step-maps")
     assert f"{masses_of(captions, NAME, 1, 1)[1]:.3f}" in page.inner_text("#of-step")
     assert page.locator("dialog .picture canvas").count() == 0
-    page.goto(f"{file.as_uri()}#sample={NAME}&step={STEPS}")
-    page.reload()
+    page = shown("without", at=f"#sample={NAME}&step={STEPS}")
     assert f"step={STEPS}" in page.locator("#address-part .note").inner_text()
 
 

@@ -1,4 +1,4 @@
-// A chart: a Vega-Lite spec of the page, drawn into an element, and filled with its named data at each change.
+// A chart: a Vega-Lite spec of the page, drawn into an element with its named data, and filled with others at each change.
 import type { ComponentChildren, HTMLAttributes } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { type Spec, page } from "./data";
@@ -41,11 +41,27 @@ function track<T>(work: Promise<T>): Promise<T> {
   return own;
 }
 
-type Change = (spec: Spec) => Spec;
+// What a chart is drawn with: rows by the name of the data, values by the name of the signal
+interface Given {
+  data?: Record<string, Rows>;
+  signals?: Record<string, unknown>;
+}
+interface Vega {
+  data?: { name: string; values?: Rows }[];
+  signals?: { name: string; value?: unknown }[];
+}
 
-export function embed(place: HTMLElement, name: string, look?: Look, change: Change = (spec) => spec): Promise<Embedded> {
-  return vegaEmbed(place, change(structuredClone(page.charts[name])), {
+// Vega's own spec, as Vega-Lite makes it, with what the chart is drawn with
+function given(vega: Vega, { data = {}, signals = {} }: Given): Vega {
+  for (const each of vega.data ?? []) if (each.name in data) each.values = data[each.name];
+  for (const each of vega.signals ?? []) if (each.name in signals) each.value = signals[each.name];
+  return vega;
+}
+
+export function embed(place: HTMLElement, spec: Spec, own: Given, look?: Look): Promise<Embedded> {
+  return vegaEmbed(place, spec, {
     mode: "vega-lite",
+    patch: (vega: Vega) => given(vega, own),
     ast: true,
     actions: false,
     renderer: "svg",
@@ -56,70 +72,71 @@ export function embed(place: HTMLElement, name: string, look?: Look, change: Cha
   });
 }
 
-// The spec with titles of its axes
+// A copy of the spec, with titles of its axes
 export function titled(spec: Spec, titles?: ChartProps["titles"]): Spec {
-  if (!titles) return spec;
+  if (!titles) return structuredClone(spec);
   const names = new Map<unknown, string>([["X", titles.x], ["Y", titles.y]]);
   return JSON.parse(JSON.stringify(spec), (key, value) => (key === "title" ? (names.get(value) ?? value) : value));
 }
 
-export function fill(view: View, { data, signals }: Pick<ChartProps, "data" | "signals">): Promise<View> {
+function fill(view: View, { data, signals }: Given): Promise<View> {
   for (const [name, rows] of Object.entries(data ?? {})) view.data(name, rows);
   for (const [name, value] of Object.entries(signals ?? {})) view.signal(name, value);
   return view.resize().runAsync(); // labels may be wider than before
 }
 
 // A chart as it is shown; `parts`: what it is of, for the name of a file: a measure, a category, a head
-export interface Shown {
+export interface Shown extends Given {
   name: string;
   id?: string;
   parts?: string[];
   spec: Spec;
-  data?: Record<string, Rows>;
-  signals?: Record<string, unknown>;
   titles?: { x: string; y: string };
 }
 
-interface ChartProps {
+// `data`, `signals`: new objects only where something changed
+interface ChartProps extends Given {
   name: string; // in `page.charts`
   id?: string; // of the element, where it is not the chart's name
   label: string;
   parts?: string[]; // what it is of, for the name of a file
-  data?: Record<string, Rows>; // a new object only where something changed, as `signals`
-  signals?: Record<string, unknown>;
   onPick?: (datum: Record<string, unknown>) => void; // a mark was clicked
   onBrush?: (area: Area) => void; // an area was dragged over, or none
   titles?: { x: string; y: string }; // of axes, in place of `X` and `Y`
   plot?: HTMLAttributes<HTMLDivElement>;
 }
 
+// A chart that is drawn, and with what
+interface Drawn extends Given {
+  made: Embedded;
+}
+
 function Chart({ name, id = name, label, data, signals, onPick, onBrush, titles, plot }: ChartProps) {
   const place = useRef<HTMLDivElement>(null);
   const wanted = useRef({ label, data, signals, onPick, onBrush });
-  const queue = useRef<Promise<Embedded> | null>(null);
-  const shown = useRef<unknown[]>([]);
+  const queue = useRef<Promise<Drawn> | null>(null);
   wanted.current = { label, data, signals, onPick, onBrush };
 
-  const refill = async (made: Embedded) => {
+  const refill = async (drawn: Drawn) => {
     const { label, data, signals } = wanted.current;
-    made.view.description(label); // the element's `aria-label`
-    if ((data || signals) && (shown.current[0] !== data || shown.current[1] !== signals)) {
-      shown.current = [data, signals];
-      await fill(made.view, { data, signals });
+    const { view } = drawn.made;
+    view.description(label); // the element's `aria-label`
+    if (drawn.data !== data || drawn.signals !== signals) {
+      Object.assign(drawn, { data, signals });
+      await fill(view, { data, signals });
     }
-    return made;
+    return drawn;
   };
   useLayoutEffect(() => {
-    shown.current = [];
-    const begun = embed(place.current!, name, undefined, (spec) => titled(spec, titles)).then((made) => {
+    const begun = embed(place.current!, titled(page.charts[name], titles), { data, signals }).then((made) => {
       if (onBrush) made.view.addSignalListener("brush", (_, area) => wanted.current.onBrush?.(area));
       // The chart has a name; Vega's names of its marks and axes are English
       place.current!.querySelector("svg")?.setAttribute("aria-hidden", "true");
       made.view.addEventListener("click", (_, item) => item?.datum && wanted.current.onPick?.(item.datum));
-      return made;
+      return { made, data, signals };
     });
     queue.current = begun;
-    return () => void begun.then((made) => made.finalize());
+    return () => void begun.then(({ made }) => made.finalize());
   }, [name, scheme(), titles?.x, titles?.y]);
   useLayoutEffect(() => {
     const element = place.current!;
@@ -127,7 +144,7 @@ function Chart({ name, id = name, label, data, signals, onPick, onBrush, titles,
     const idle = () => {
       if (queue.current === own) element.ariaBusy = null;
     };
-    const own: Promise<Embedded> = track(queue.current!.then(refill).finally(idle));
+    const own: Promise<Drawn> = track(queue.current!.then(refill).finally(idle));
     queue.current = own;
   }, [name, scheme(), titles?.x, titles?.y, label, data, signals]);
 

@@ -1,5 +1,5 @@
 // A chart as a file: SVG and PNG for print, as wide as a column or a page, white and without a title, and its values as CSV.
-import { type Rows, type Shown, embed, fill, titled } from "./chart";
+import { type Rows, type Shown, embed, titled } from "./chart";
 import { type Spec, page } from "./data";
 import { PRINT } from "./theme";
 
@@ -41,15 +41,15 @@ async function forPrint(chart: Shown, format: "svg" | "narrow" | "wide") {
   place.className = "for-print";
   document.body.append(place);
   const width = Math.round(INCHES[format] * POINTS);
-  const made = await embed(place, chart.name, PRINT, (spec) => ({
-    ...(thinner(withLegend(titled(spec, chart.titles), labelsOf(chart), format === "narrow" ? 2 : 3)) as Spec),
-    width,
-    height: Math.max(LOWEST, Math.round((spec.height as number) * FLATTER[format])),
-  }));
   const data = Object.entries(chart.data ?? {}).map(([name, rows]) => [name, OWN.has(name) ? [] : rows]);
   const signals = { ...chart.signals };
   for (const name of Object.keys(signals)) if (name in PRINT.signals) signals[name] = PRINT.signals[name];
-  await fill(made.view, { data: Object.fromEntries(data), signals });
+  const spec = {
+    ...(thinner(withLegend(titled(chart.spec, chart.titles), labelsOf(chart), format === "narrow" ? 2 : 3)) as Spec),
+    width,
+    height: Math.max(LOWEST, Math.round((chart.spec.height as number) * FLATTER[format])),
+  };
+  const made = await embed(place, spec, { data: Object.fromEntries(data), signals }, PRINT);
   return [made, () => (made.finalize(), place.remove())] as const;
 }
 
