@@ -39,7 +39,8 @@ def summarise_run(settings: SummarySettings) -> Result:
     from analyze.tables.frames import ANSWERS, IMAGE_KEYS, TOKEN_COUNTS
 
     with settings.open_workers() as workers:
-        heads = opened(settings.run, settings.prompt, columns=[*TOKEN_COUNTS, *IMAGE_KEYS, *ANSWERS], workers=workers)
+        counts = TOKEN_COUNTS if settings.text_scope else ()  # what another text scope is computed with
+        heads = opened(settings.run, settings.prompt, columns=[*counts, *IMAGE_KEYS, *ANSWERS], workers=workers)
         heads, flows = with_flows(heads, settings.metrics, settings.step)
         scope = heads.scope(settings.text_scope)
         folder = output_folder(settings.output_dir, heads, check=False)
@@ -47,7 +48,8 @@ def summarise_run(settings: SummarySettings) -> Result:
     manifest, statuses = heads.run.manifest, heads.samples["status"].value_counts()
     about = f"{manifest.model or manifest.question_file}: {', '.join(f'{n} {name}' for name, n in statuses.items())}"
     tables = {"summary.csv": table.assign(text_scope=scope.name)}
-    unit, units = Clusters.of(heads.samples[heads.observed.to_numpy()]).units
+    observed = heads.samples if heads.observed.all() else heads.samples[heads.observed.to_numpy()]
+    unit, units = Clusters.of(observed).units
     shown: list[Shown | str] = []
     for group in GROUPS:
         rows = table[table["group"] == group].drop(columns=["group", "q25", "q75"])
@@ -55,19 +57,19 @@ def summarise_run(settings: SummarySettings) -> Result:
         shown.append(Shown(title, _with_bounds_after("mean", rows), 4))
     task = heads.task
     if (scores := category_scores(heads.samples, task)).empty:
-        asked = counted(int(heads.observed.sum()), "observed question")
+        asked = counted(len(observed), "observed question")
         shown += ["", f"{task.title}: none, as of {asked} none has a right answer that is {task.either}"]
     else:
         both = pd.concat([scores, total_scores(scores, heads.samples, task)])
         tables["scores.csv"] = scored = score_intervals(both, heads.samples, task, seed=settings.seed)
-        shown += _scores_shown(scored, scores, heads, f"{units} resampled with seed {settings.seed}")
+        shown += _scores_shown(scored, scores, heads, observed, f"{units} resampled with seed {settings.seed}")
     return Result(
         heads.run.path, folder, about=[about, *([scope.note] if scope.note else [])], shown=shown, tables=tables
     )
 
 
 def _scores_shown(
-    table: "pd.DataFrame", scores: "pd.DataFrame", heads: "Heads", resampled: str
+    table: "pd.DataFrame", scores: "pd.DataFrame", heads: "Heads", observed: "pd.DataFrame", resampled: str
 ) -> Iterator[Shown | str]:
     """The table of scores, on how many questions it rests, and which do not count."""
     from analyze.scores.accuracy import right_options, without_figure
@@ -82,9 +84,9 @@ def _scores_shown(
     if (left_out := int(scores["left_out"].sum()) - bare) > 0:
         why = "skipped, or one that they are scored with is missing" if task.groups else "skipped"
         yield f"partial: {counted(left_out, 'question')} left out of the scores: {why}"
-    if other := int(right_options(samples[heads.observed.to_numpy()], task).isna().sum()):
+    if other := int(right_options(observed, task).isna().sum()):
         yield f"not scored: {counted(other, 'question')} with a right answer that is {task.neither}"
-    after, observed = heads.run.manifest.answer_after, samples[heads.observed.to_numpy()]
+    after = heads.run.manifest.answer_after
     if after and "said" in samples and (never := int(observed[ANSWER_STEP].isna().sum())):
         yield f"{counted(never, 'text')} without {short(after)}, and so without an answer"
     if unread := int(scores["unread"].sum()):

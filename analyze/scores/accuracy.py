@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analyze.statistics.clusters import Array, Codes, Shown, image_lists, joined_rows
+from analyze.statistics.clusters import BY_HASH, Array, Codes, Shown, image_lists, joined_rows
 from schemas.columns import GROUPS, OK, PICTURES
 from schemas.tasks import HALLUSION, MME, POOLED, SUM, Group, Task
 
@@ -143,9 +143,10 @@ def scored_questions(samples: pd.DataFrame, task: Task = MME) -> pd.DataFrame:
     return table
 
 
-def count_images(samples: pd.DataFrame) -> int:
-    """How many different images some observed samples are about."""
-    return Shown.of(samples[[name for name in (*SCORED, PICTURES) if name in samples]]).different
+def _shown(samples: pd.DataFrame, rows: pd.Index) -> Shown:
+    """The images that some of the samples are about; nothing is copied where these are all of them."""
+    columns = [name for name in (*BY_HASH, PICTURES) if name in samples]
+    return Shown.of(samples if len(rows) == len(samples) else samples.loc[rows, columns])
 
 
 def group_codes(table: pd.DataFrame, group: Group) -> Codes:
@@ -260,7 +261,7 @@ def total_scores(scores: pd.DataFrame, samples: pd.DataFrame, task: Task = MME) 
         kept = ["score"] if task.together == SUM else measures
         sums = part[kept].mul(weights, axis=0).sum(min_count=1 if task.together == SUM else len(part)).to_dict()
         counted = table.index[table["counts"] & table["category"].isin(names)]
-        rows.append({"category": total} | counts | {"images": count_images(samples.loc[counted])} | sums)
+        rows.append({"category": total} | counts | {"images": _shown(samples, counted).different} | sums)
     return pd.DataFrame(rows, columns=scores.columns).astype(dict.fromkeys(COUNTS, "int64"))
 
 
@@ -305,7 +306,7 @@ def _scores(names: Sequence[str], code: Codes, table: pd.DataFrame, samples: pd.
         name: _per_cent(*(np.bincount(code[counts], each, len(names)) for each in both))
         for name, both in shares(counted, task).items()
     }
-    shown = Shown.of(samples.loc[counted.index, [name for name in (*SCORED, PICTURES) if name in samples]])
+    shown = _shown(samples, counted.index)
     images = np.unique(np.stack([code[counts][shown.row], shown.image], axis=1), axis=0)
     of_accuracy = counts | (observed & (numbers(counts) == 0)[code])
     of_groups = ["accuracy", *(group.measure for group in task.groups)]

@@ -51,7 +51,8 @@ def score_intervals(
     found: dict[str, dict[str, tuple[float, float]]] = {name: {} for name in wanted if name in scores}
     if len(table):
         clusters = Clusters.by_name(table["unit"], table["category"])
-        bootstrap = (drawn or Bootstrap(clusters, resamples, seed)).of(clusters)
+        once = len(found) == 1 and clusters.picture is None and task.together != POOLED  # as totals draw nothing
+        bootstrap = (drawn or Bootstrap(clusters, resamples, seed, 0 if once else None)).of(clusters)
         sums = {name: _Share(*map(bootstrap.clusters.sums, each)) for name, each in shares(table, task).items()}
         parts = {value: [sums[part] for part in (task.parts if value == "score" else (value,))] for value in found}
         # All that needs the resamples of a category at once, and categories in the order in which they are drawn

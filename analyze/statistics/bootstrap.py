@@ -24,7 +24,7 @@ from analyze.statistics.distributions import student_quantile
 
 RESAMPLES, SEED, LEVEL = 10_000, 0, 0.95
 _AT_ONCE = 1_000_000  # draws made, or given, at once
-_KEPT = 2**28  # bytes of draws that are kept: those of 13,000 images take half of it
+_KEPT = 2**27  # bytes of draws that are kept: those of 13,000 images
 
 Drawn = npt.NDArray[np.uint8]
 
@@ -53,12 +53,14 @@ class Bootstrap:
     """Resamples of the images of some clusters.
 
     Attributes:
+        kept: bytes of draws that are kept at most, such as 0 where each image is asked for once; None: `_KEPT`.
         of_others: where these are some images of others, the bootstrap of those and the places of these in it.
     """
 
     clusters: Clusters
     resamples: int = RESAMPLES
     seed: int = SEED
+    kept: int | None = None
     of_others: "tuple[Bootstrap, Codes] | None" = None
 
     def totals(self, values: Array, images: npt.NDArray[np.bool_] | None = None) -> Array:
@@ -95,7 +97,7 @@ class Bootstrap:
     def _draws(self) -> "Draws":
         if self.of_others is not None:
             return self.of_others[0]._draws
-        return Draws(self._strata, self.resamples, self.seed)
+        return Draws(self._strata, self.resamples, self.seed, _KEPT if self.kept is None else self.kept)
 
     @cached_property
     def _strata(self) -> Codes:
@@ -201,9 +203,9 @@ class Draws:
     and in one thread: the generator is shared.
     """
 
-    def __init__(self, strata: Codes, resamples: int, seed: int) -> None:
-        """Of images whose strata these are; nothing is drawn yet."""
-        self._strata, self._resamples = strata, resamples
+    def __init__(self, strata: Codes, resamples: int, seed: int, room: int) -> None:
+        """Of images whose strata these are, with room for some bytes of draws; nothing is drawn yet."""
+        self._strata, self._resamples, self._room = strata, resamples, room
         self._codes = np.unique(strata)
         self._generator = np.random.default_rng(seed)
         self._states: list[Any] = [self._generator.bit_generator.state]  # where each stratum begins
@@ -246,7 +248,7 @@ class Draws:
     def _drawn(self, number: int) -> Iterator[tuple[slice, Drawn]]:
         """Draw the images of a stratum, and keep what memory has room for."""
         count = len(self._members[number])
-        room = self._held + count * self._resamples <= _KEPT
+        room = self._held + count * self._resamples <= self._room
         kept = np.empty((count, self._resamples), np.uint8) if room else None
         self._generator.bit_generator.state = self._states[number]
         shares = np.full(count, 1 / count)

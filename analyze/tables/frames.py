@@ -180,15 +180,15 @@ def open_heads(
     """
     run = open_run(path)
     samples, ends = _samples(run, columns, workers)
-    observed = samples[samples["status"] == OK]
-    if observed.empty:
+    observed = (samples["status"] == OK).to_numpy()
+    if not observed.any():
         raise HeadflowError(f"{path}: no sample was observed, all {len(samples)} were skipped; see the table `samples`")
     if (twice := samples["sample_id"].duplicated()).any():
         names = listed(samples.loc[twice, "sample_id"].tolist())
         raise HeadflowError(f"{run.path / 'samples'} has more than one row of {names}; run validate")
-    if wrong := too_few_rows(run, len(observed)):  # before tables of that size are allocated
+    if wrong := too_few_rows(run, int(observed.sum())):  # before tables of that size are allocated
         raise HeadflowError(f"{wrong}; run validate")
-    categories = [str(name) for name in observed["category"].astype(str).unique()]
+    categories = [str(name) for name in samples.loc[observed, "category"].unique()]
     warnings = [*incomplete(run, len(samples)), *taken_out(run, len(samples))]
     heads = Heads(run, samples, list(zip([0, *ends], ends, strict=False)), categories)
     return heads if mixed else in_wording(heads, prompt), "; ".join(warnings) or None
