@@ -2,10 +2,11 @@
 
 import pytest
 
+from analyze import results
 from analyze.__main__ import main
 from analyze.drawing import fonts
 from analyze.drawing.figures import FigureFiles
-from tests.support.pictures import write_empty
+from tests.support.pictures import draw_empty, write_empty
 
 FONT = "Made up"  # which no machine has
 
@@ -18,9 +19,9 @@ def only_latin(monkeypatch):
 
 @pytest.fixture(scope="module")
 def undrawn():
-    """Write no pictures: see `write_empty`."""
+    """Make no pictures: see `draw_empty`."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(FigureFiles, "save", write_empty)
+        patch.setattr(results, "_draw", draw_empty)
         yield
 
 
@@ -34,5 +35,5 @@ def real_run(legacy_pt, tmp_path_factory):
 
 @pytest.fixture
 def unsaved(monkeypatch):
-    """The same for one test."""
+    """Make the pictures of one test, and write none: see `write_empty`."""
     monkeypatch.setattr(FigureFiles, "save", write_empty)

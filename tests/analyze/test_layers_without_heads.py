@@ -16,7 +16,7 @@ from schemas.validation.run import validate
 from tests.support.prunable import World, measure, singles, write_world
 from tests.support.runs import edit_json, edit_manifest, rewrite, write_run
 
-pytestmark = pytest.mark.usefixtures("undrawn")
+pytestmark = pytest.mark.usefixtures("unsaved")
 ATTENDING = [1, 3]
 LAYERS = 5
 TABLES = (CONTRIBUTIONS, MAPS, TOKENS, STEPS, STEP_MAPS)
@@ -102,7 +102,6 @@ def renamed(text):
     return re.sub(r"L([01])(?=H\d)", lambda found: f"L{ATTENDING[int(found[1])]}", text)
 
 
-@pytest.mark.usefixtures("unsaved")
 @pytest.mark.parametrize(
     ("which", "command", "flags"),
     [

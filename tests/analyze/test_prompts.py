@@ -16,7 +16,7 @@ from schemas.validation.run import validate
 from tests.support.runs import edit_manifest, flows, sample, start
 from tests.support.writing import write_writing
 
-pytestmark = pytest.mark.usefixtures("undrawn")
+pytestmark = pytest.mark.usefixtures("unsaved")
 
 IMAGES = 30
 WORDINGS = {

@@ -18,7 +18,7 @@ from schemas.store import writer as writer_module
 from schemas.validation.run import validate
 from tests.support.runs import PART, flows, read_tables, rewrite, sample, start, write_run
 
-pytestmark = pytest.mark.usefixtures("undrawn")
+pytestmark = pytest.mark.usefixtures("unsaved")
 
 
 def by_pandas(path):
@@ -107,7 +107,6 @@ def original(tmp_path_factory):
 BOTH = "heads", "samples"
 
 
-@pytest.mark.usefixtures("unsaved")
 @pytest.mark.parametrize(
     ("tool", "table"),
     [*((tool, BOTH) for tool in (by_pandas, with_an_index, plain, wide, narrow)), (wide, BOTH[:1]), (narrow, BOTH[1:])],

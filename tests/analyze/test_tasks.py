@@ -23,7 +23,7 @@ from tests.simulations.positions import World, made_up, simulate
 from tests.support.asked import write_choices, write_pope
 from tests.support.runs import sample
 
-pytestmark = pytest.mark.usefixtures("undrawn")
+pytestmark = pytest.mark.usefixtures("unsaved")
 QUICK = ("--resamples", "100", "--dpi", "40")
 
 

@@ -54,11 +54,21 @@ def draw_nothing(*_: object) -> list[Path]:
     return []
 
 
-def write_empty(self: Any, figure: object, path: Path) -> Path:
-    """In place of `FigureFiles.save`: an empty file, as to draw takes longer than all else that a command does.
+def draw_empty(found: Any, settings: Any) -> list[Path]:
+    """In place of `analyze.results._draw`: empty files, and no picture is made.
 
-    `tests/analyze/test_pages.py` draws the pictures of every command.
+    To draw takes longer than all else that a command does. `tests/analyze/test_pages.py` draws the pictures of every
+    command.
     """
+    paths = [found.folder / f"{name}.{settings.format}" for name, _ in found.figures]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return paths
+
+
+def write_empty(self: Any, figure: object, path: Path) -> Path:
+    """In place of `FigureFiles.save`: an empty file of a picture that was made, for runs that may be hard to draw."""
     path = path.with_name(f"{path.name}.{self.kind}")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
