@@ -57,8 +57,8 @@ def _statistics(found: Tally, level: str) -> pd.DataFrame:
     columns: dict[str, Any] = {"mean": mean, "std": np.sqrt((square - mean**2).clip(lower=0)), "min": low}
     flows = list(found.flows)
     extremes = low[flows].to_numpy(), high[flows].to_numpy()
-    for name, share in QUANTILES.items():
-        values = np.stack([quantiles(counts[flow], share) for flow in flows], axis=1)
+    of_shares = np.stack([quantiles(counts[flow], list(QUANTILES.values())) for flow in flows], axis=2)
+    for name, values in zip(QUANTILES, of_shares, strict=True):
         columns[name] = pd.DataFrame(np.clip(values, *extremes), index=low.index, columns=flows)
     columns["max"] = high
     own = found.images.at(slice(None), -1) if level == "category" else found.images.sum(axis=0).at(0, slice(None, -1))

@@ -85,8 +85,8 @@ def bin_of_fine(edges: Array) -> Index:
     return np.where(first != last, UNDECIDED, np.where((first < 0) | (first >= bins), bins, first)).astype(np.int32)
 
 
-def quantiles(counts: npt.NDArray[np.int64], share: float) -> Array:
-    """A quantile of the values of each group, from how many of them are in each fine bin.
+def quantiles(counts: npt.NDArray[np.int64], shares: Sequence[float]) -> Array:
+    """Quantiles of the values of each group, from how many of them are in each fine bin.
 
     The convention is the default of pandas and numpy: the quantile lies between the two values whose ranks, from 0, are
     next to `share * (n - 1)`. Each of them is known to within its bin, so that the result is off by less than 1 / FINE.
@@ -95,19 +95,25 @@ def quantiles(counts: npt.NDArray[np.int64], share: float) -> Array:
         counts: int64 [groups, FINE + 1], with a value in each group.
 
     Returns:
-        float64 [groups].
+        float64 [shares, groups].
     """
-    ends = counts.cumsum(axis=1)
-    place = share * (ends[:, -1] - 1)
+    ends = counts.cumsum().reshape(counts.shape)  # of all groups, one after the other, so that they are searched once
+    number = counts.sum(axis=1)
+    place = np.multiply.outer(shares, number - 1)
     low = np.floor(place).astype(np.int64)
-    lower, upper = (_value_at(rank, counts, ends) for rank in (low, np.minimum(low + 1, ends[:, -1] - 1)))
+    lower, upper = (_value_at(rank, counts, ends) for rank in (low, np.minimum(low + 1, number - 1)))
     return lower + (place - low) * (upper - lower)
 
 
 def _value_at(rank: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]) -> Array:
-    """The value of one rank in each group, float64 [groups], as if the values of a bin lay evenly in it."""
-    bins = (ends <= rank[:, None]).sum(axis=1)
-    groups = np.arange(len(rank))
-    inside = (rank - (ends - counts)[groups, bins] + 0.5) / counts[groups, bins]
+    """The values of some ranks in each group, [shares, groups] both, as if the values of a bin lay evenly in it.
+
+    Args:
+        ends: how many values there are up to each bin, those of the groups before included, [groups, FINE + 1].
+    """
+    groups, first = np.arange(len(ends)), ends[:, 0] - counts[:, 0]
+    bins = np.searchsorted(ends.ravel(), first + rank, side="right") - groups * ends.shape[1]
+    of_bin = counts[groups, bins]
+    inside = (rank - (ends[groups, bins] - first - of_bin) + 0.5) / of_bin
     value: Array = FINE_EDGES[bins] + inside * (FINE_EDGES[bins + 1] - FINE_EDGES[bins])
     return value
