@@ -24,7 +24,7 @@ from analyze.statistics.distributions import student_quantile
 
 RESAMPLES, SEED, LEVEL = 10_000, 0, 0.95
 _AT_ONCE = 1_000_000  # draws made, or given, at once
-_KEPT = 2**27  # bytes of draws that are kept: those of 13,000 images
+_KEPT = 2**28  # bytes of draws that are kept: those of 13,000 images take half of it
 
 Drawn = npt.NDArray[np.uint8]
 
