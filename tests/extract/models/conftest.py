@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.tiny_families import make_family
+from tests.support.tiny_families import make_or_skip
 
 
 @pytest.fixture(scope="package")
@@ -12,8 +12,7 @@ def checkpoint(tmp_path_factory):
 
     def get(name):
         if name not in made:
-            made[name] = tmp_path_factory.mktemp(name)
-            make_family(made[name], name)
+            made[name] = make_or_skip(tmp_path_factory.mktemp(name), name)
         return made[name]
 
     return get

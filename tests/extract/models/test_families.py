@@ -150,6 +150,8 @@ def test_the_margin_is_before_the_cap_on_logits(checkpoint):
     pixels = model.preprocessor(PICTURES[0])
     logits, _, hidden = observe(model, [(pixels, [prompts.build(QUESTIONS[0], pixels.image_ids)])])
     cap = model.model.config.text_config.final_logit_softcapping
+    if logits.abs().max() > cap:  # as of transformers 5.17
+        pytest.skip("this release of transformers does not cap PaliGemma's logits")
     yes, no = (cap * torch.atanh(logits[0, token].double() / cap) for token in tokens.ids)
     margin = float(AnswerReader.of(model, tokens).margin(hidden))
     print(f"margin {margin:.3f}, of capped logits {float(logits[0, tokens.ids[0]] - logits[0, tokens.ids[1]]):.3f}")
