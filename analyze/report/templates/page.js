@@ -1,4 +1,4 @@
-// Made by `make page` of analyze/report/app, with Preact (MIT): de96d86d4f939f13b0597fe35b21f2ca42c3309164be7bb6ce8c60cda1a97a62
+// Made by `make page` of analyze/report/app, with Preact (MIT): 8240bbeb5d485cbd52f579ea00c731402a76ee5620d34f0fd887d38af98be2d3
 "use strict";
 (() => {
   // node_modules/preact/dist/preact.mjs
@@ -1049,7 +1049,7 @@
   function land() {
     state().at && elementOf(state().at).scrollIntoView();
   }
-  var leading = "", focusMap = () => document.getElementById("map")?.focus({ preventScroll: !0 });
+  var leading = 0, focusMap = () => document.getElementById("map")?.focus({ preventScroll: !0 });
   function choose({ cell }) {
     cell !== void 0 && (go({ cell }), focusMap());
   }
@@ -1058,7 +1058,7 @@
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
     let { at, cell } = follow(link.getAttribute("href"));
-    cell !== void 0 && focusMap(), at !== void 0 && (leading = at, land(), cell === void 0 && elementOf(at).focus({ preventScroll: !0 }), await drawn(), leading = "", land());
+    cell !== void 0 && focusMap(), at !== void 0 && (leading += 1, land(), cell === void 0 && elementOf(at).focus({ preventScroll: !0 }), await drawn().finally(() => leading -= 1), land());
   }
   function watch() {
     if (leading) return;

@@ -10,7 +10,7 @@ export function land(): void {
   if (state().at) elementOf(state().at).scrollIntoView();
 }
 
-let leading = ""; // the section that a link leads to, until the charts are drawn that it changes
+let leading = 0; // links that were followed and whose charts are still being drawn
 
 const focusMap = () => document.getElementById("map")?.focus({ preventScroll: true });
 
@@ -29,11 +29,10 @@ async function pressed(event: MouseEvent): Promise<void> {
   const { at, cell } = follow(link.getAttribute("href")!);
   if (cell !== undefined) focusMap();
   if (at === undefined) return;
-  leading = at;
+  leading += 1;
   land();
   if (cell === undefined) elementOf(at).focus({ preventScroll: true });
-  await drawn(); // charts that are drawn anew may be higher
-  leading = "";
+  await drawn().finally(() => (leading -= 1)); // charts that are drawn anew may be higher
   land();
 }
 
