@@ -95,7 +95,7 @@ def _rows(heads: Heads, scored: pd.DataFrame) -> list[int]:
 def _accuracy(name: str, bootstrap: Bootstrap, rights: list[Array]) -> dict[str, Any]:
     clusters, counts = bootstrap.clusters, bootstrap.clusters.counts
     drawn = bootstrap.ratios(np.stack(rights, axis=1), counts)
-    own = [share_interval(bootstrap, right, counts, None, of) for right, of in zip(rights, drawn.T, strict=True)]
+    own = [share_interval(bootstrap, right, counts, draws=of) for right, of in zip(rights, drawn.T, strict=True)]
     difference, draws = rights[1] - rights[0], 100 * (drawn[:, 1] - drawn[:, 0])
     changed = clusters.joined(difference)
     return {

@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from analyze.scores.accuracy import scored_questions, shares, totals
@@ -21,8 +20,6 @@ from analyze.statistics.bootstrap import RESAMPLES, SEED, Bootstrap
 from analyze.statistics.clusters import Array, Clusters, Codes, places_of_each
 from analyze.statistics.intervals import share_interval
 from schemas.tasks import MME, POOLED, Task
-
-_Images = npt.NDArray[np.bool_]
 
 
 def score_intervals(
@@ -74,6 +71,10 @@ class _Share(NamedTuple):
     above: Array
     below: Array
 
+    def only(self, images: Codes) -> "_Share":
+        """That of some images, by their numbers."""
+        return _Share(self.above[images], self.below[images])
+
 
 def _of_totals(
     scores: pd.DataFrame,
@@ -90,7 +91,7 @@ def _of_totals(
     """
     clusters, found = bootstrap.clusters, dict[str, tuple[float, float]]()
     place = {name: number for number, name in enumerate(clusters.categories)}
-    known = scores.drop_duplicates("category").set_index("category")
+    known, of_each = scores.drop_duplicates("category").set_index("category"), places_of_each(clusters.category)
     for _, total, names in totals([name for name in scores["category"] if name in place], task):
         if task.together == POOLED:
             images = np.flatnonzero(np.isin(clusters.category, [place[name] for name in names]))
@@ -104,7 +105,7 @@ def _of_totals(
         if clusters.picture is None:
             spread = (off**2).sum(axis=0)
         else:
-            alike = _correlations(bootstrap, parts, [clusters.category == place[name] for name in names])
+            alike = _correlations(bootstrap, parts, [of_each[place[name]] for name in names])
             spread = np.einsum("is,ij,js->s", off, alike, off)
         below, above = np.sqrt(np.maximum(spread, 0))
         whole = float(weights @ estimates.to_numpy())
@@ -112,14 +113,16 @@ def _of_totals(
     return found
 
 
-def _correlations(bootstrap: Bootstrap, parts: Sequence[_Share], images: Sequence[_Images]) -> Array:
+def _correlations(bootstrap: Bootstrap, parts: Sequence[_Share], images: Sequence[Codes]) -> Array:
     """Correlations of categories over resampled images; 0 where no image is in two of them.
 
     Args:
         bootstrap: of clusters with images in several categories.
+        images: those of each category, by their numbers.
     """
     assert bootstrap.clusters.picture is not None
-    draws = np.stack([np.sum([bootstrap.ratios(*each, own) for each in parts], axis=0) for own in images])
+    some = [(bootstrap.only(own), [each.only(own) for each in parts]) for own in images]
+    draws = np.stack([np.sum([drawn.ratios(*each) for each in own], axis=0) for drawn, own in some])
     with np.errstate(invalid="ignore"):
         found: Array = np.nan_to_num(np.corrcoef(draws)).reshape(len(images), len(images))
     pictures = [set(bootstrap.clusters.picture[own].tolist()) for own in images]
@@ -131,7 +134,7 @@ def _correlations(bootstrap: Bootstrap, parts: Sequence[_Share], images: Sequenc
 
 def _interval(bootstrap: Bootstrap, parts: Sequence[_Share], images: Codes) -> tuple[float, float]:
     """The interval of a measure on some images, in points: the sum of some shares, each with 100."""
-    parts = [_Share(above[images], below[images]) for above, below in parts]
+    parts = [each.only(images) for each in parts]
     most, asked = 100.0 * len(parts), parts[0].below.sum()
     if not all(each.below.sum() for each in parts):
         return 0.0, most  # nothing is told, such as F1 where the option is neither right nor given
