@@ -39,10 +39,12 @@ MATPLOTLIB = {"MPLBACKEND": "agg", "MATPLOTLIBRC": os.devnull}
 def begin() -> None:
     """What a program does first: Ctrl-C ends it at once, matplotlib draws files, and its end takes no time.
 
-    At its end Python would look through all objects of all modules for cycles, three times, only to free their memory.
+    Arrow takes memory from the system, as its own allocator keeps what it read a large table with. At the program's end
+    Python would look through all objects of all modules for cycles, three times, only to free their memory.
     """
     leave_at_interrupt()
     os.environ |= MATPLOTLIB
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     atexit.register(gc.freeze)
 
 

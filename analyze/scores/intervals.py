@@ -15,11 +15,13 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from analyze.scores.accuracy import scored_questions, shares, totals
-from analyze.statistics.bootstrap import RESAMPLES, SEED, Bootstrap
+from analyze.scores.accuracy import CategoryTotal, scored_questions, shares, totals
+from analyze.statistics.bootstrap import RESAMPLES, SEED, Bootstrap, divided
 from analyze.statistics.clusters import Array, Clusters, Codes, places_of_each
 from analyze.statistics.intervals import share_interval
 from schemas.tasks import MME, POOLED, Task
+
+_AT_ONCE = 256  # categories whose correlations with all others are held
 
 
 def score_intervals(
@@ -48,16 +50,10 @@ def score_intervals(
     found: dict[str, dict[str, tuple[float, float]]] = {name: {} for name in wanted if name in scores}
     if len(table):
         clusters = Clusters.by_name(table["unit"], table["category"])
-        once = len(found) == 1 and clusters.picture is None and task.together != POOLED  # as totals draw nothing
-        bootstrap = (drawn or Bootstrap(clusters, resamples, seed, 0 if once else None)).of(clusters)
+        bootstrap = (drawn or Bootstrap(clusters, resamples, seed)).of(clusters)
         sums = {name: _Share(*map(bootstrap.clusters.sums, each)) for name, each in shares(table, task).items()}
         parts = {value: [sums[part] for part in (task.parts if value == "score" else (value,))] for value in found}
-        # All that needs the resamples of a category at once, and categories in the order in which they are drawn
-        for name, images in zip(clusters.categories, places_of_each(clusters.category), strict=True):
-            for value, added in parts.items():
-                found[value][name] = _interval(bootstrap, added, images)
-        for value, added in parts.items():
-            found[value] |= _of_totals(scores, value, added, bootstrap, task, found[value])
+        found = _intervals(scores, parts, bootstrap, task, again=drawn is not None)
     columns = dict[str, Array]()
     for value, bounds in found.items():
         own = [bounds.get(str(name), (np.nan, np.nan)) for name in scores["category"]]
@@ -75,74 +71,122 @@ class _Share(NamedTuple):
         """That of some images, by their numbers."""
         return _Share(self.above[images], self.below[images])
 
+    @classmethod
+    def mean(cls, parts: Sequence["_Share"]) -> "_Share":
+        """The mean of some shares of the same images; 0 of 0 where one is, such as F1 of an option never given."""
+        if not all(each.below.sum() for each in parts):
+            return cls(*np.zeros((2, len(parts[0].below))))
+        asked = parts[0].below.sum()
+        above, below = (
+            sum(sums * asked / whole.sum() / len(parts) for sums, (_, whole) in zip(each, parts, strict=True))
+            for each in zip(*parts, strict=True)
+        )
+        return cls(above, below)
+
+
+def _intervals(
+    scores: pd.DataFrame, parts: Mapping[str, Sequence[_Share]], bootstrap: Bootstrap, task: Task, *, again: bool
+) -> dict[str, dict[str, tuple[float, float]]]:
+    """The intervals of measures of categories and of totals, in points; each image is drawn once for all of them.
+
+    Args:
+        parts: of each measure, the shares that it is the sum of.
+        again: whether the same resamples are asked for later.
+    """
+    clusters, pooled = bootstrap.clusters, task.together == POOLED
+    images = dict(zip(clusters.categories, places_of_each(clusters.category), strict=True))
+    added = totals([name for name in scores["category"] if name in images], task)
+    if pooled:
+        images |= {total: np.sort(np.concatenate([images[name] for name in names])) for _, total, names in added}
+    alike = not pooled and clusters.picture is not None  # totals need how their categories correlate
+    groups = list[tuple[Codes, list[list[_Share]], Array]]()
+    for own in images.values():
+        of_group = [[each.only(own) for each in some] for some in parts.values()]
+        asked = [[_Share.mean(some), *(some if alike else ())] for some in of_group]
+        groups.append((own, asked, np.stack([sums for some in asked for each in some for sums in each], axis=1)))
+    drawn = bootstrap.totals_of_groups([(own, sums) for own, _, sums in groups], again=again)
+    found: dict[str, dict[str, tuple[float, float]]] = {value: {} for value in parts}
+    draws: dict[str, dict[str, Array]] = {value: {} for value in parts}
+    for name, (own, asked, _), sums in zip(images, groups, drawn, strict=True):
+        some, ratios = bootstrap.only(own), iter(divided(sums[:, ::2], sums[:, 1::2]).T)
+        for value, (mean, *each) in zip(parts, asked, strict=True):
+            found[value][name] = _interval(some, mean, next(ratios), 100.0 * len(parts[value]))
+            if each:
+                draws[value][name] = np.sum([next(ratios) for _ in each], axis=0)
+    if not pooled:
+        pictures = {name: clusters.picture[own] for name, own in images.items()} if clusters.picture is not None else {}
+        for value in parts:
+            found[value] |= _of_totals(scores, value, added, task, found[value], draws[value], pictures)
+    return found
+
 
 def _of_totals(
     scores: pd.DataFrame,
     value: str,
-    parts: Sequence[_Share],
-    bootstrap: Bootstrap,
+    added: Sequence[CategoryTotal],
     task: Task,
     each: Mapping[str, tuple[float, float]],
+    draws: Mapping[str, Array],
+    pictures: Mapping[str, Codes],
 ) -> dict[str, tuple[float, float]]:
-    """The interval of a measure of each total, in points.
+    """The interval of a measure of totals, in points, from those of their categories.
 
     Args:
-        each: the interval of each category.
+        each: the intervals of categories.
+        draws, pictures: of categories that have images in common, as for `_spread`; else empty.
     """
-    clusters, found = bootstrap.clusters, dict[str, tuple[float, float]]()
-    place = {name: number for number, name in enumerate(clusters.categories)}
-    known, of_each = scores.drop_duplicates("category").set_index("category"), places_of_each(clusters.category)
-    for _, total, names in totals([name for name in scores["category"] if name in place], task):
-        if task.together == POOLED:
-            images = np.flatnonzero(np.isin(clusters.category, [place[name] for name in names]))
-            found[total] = _interval(bootstrap, parts, images)
-            continue
-        if (estimates := known.loc[names, value]).isna().any():
+    found, known = dict[str, tuple[float, float]](), scores.drop_duplicates("category").set_index("category")
+    for _, total, names in added:
+        estimates = known.loc[names, value]
+        if estimates.isna().any():
             continue
         weights = np.array(task.weights(known.loc[names, "questions"].tolist()))
         off = np.array([[own - each[name][0], each[name][1] - own] for name, own in zip(names, estimates, strict=True)])
         off *= weights[:, None]
-        if clusters.picture is None:
-            spread = (off**2).sum(axis=0)
-        else:
-            alike = _correlations(bootstrap, parts, [of_each[place[name]] for name in names])
-            spread = np.einsum("is,ij,js->s", off, alike, off)
+        spread = (off**2).sum(axis=0)
+        if pictures:
+            spread = _spread(off, np.stack([draws[name] for name in names]), [pictures[name] for name in names])
         below, above = np.sqrt(np.maximum(spread, 0))
         whole = float(weights @ estimates.to_numpy())
         found[total] = whole - float(below), whole + float(above)
     return found
 
 
-def _correlations(bootstrap: Bootstrap, parts: Sequence[_Share], images: Sequence[Codes]) -> Array:
-    """Correlations of categories over resampled images; 0 where no image is in two of them.
+def _spread(off: Array, draws: Array, pictures: Sequence[Codes]) -> Array:
+    """The variance of a sum of categories that are off so much: [sides].
+
+    That is off' C off, where C are their correlations over resamples, 0 where no image is in both.
 
     Args:
-        bootstrap: of clusters with images in several categories.
-        images: those of each category, by their numbers.
+        off: [categories, sides].
+        draws: [categories, resamples].
+        pictures: the images of each category, by the numbers that they have in all of them.
     """
-    assert bootstrap.clusters.picture is not None
-    some = [(bootstrap.only(own), [each.only(own) for each in parts]) for own in images]
-    draws = np.stack([np.sum([drawn.ratios(*each) for each in own], axis=0) for drawn, own in some])
-    with np.errstate(invalid="ignore"):
-        found: Array = np.nan_to_num(np.corrcoef(draws)).reshape(len(images), len(images))
-    pictures = [set(bootstrap.clusters.picture[own].tolist()) for own in images]
-    apart = np.array([[one.isdisjoint(other) for other in pictures] for one in pictures])
-    found = np.where(apart, 0.0, found)
-    np.fill_diagonal(found, 1.0)
+    from scipy.sparse import csr_array
+
+    draws = draws - draws.mean(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        draws = np.nan_to_num(draws / np.sqrt((draws**2).sum(axis=1, keepdims=True)))
+    of = np.repeat(np.arange(len(pictures)), list(map(len, pictures)))
+    inside = csr_array((np.ones(len(of)), (of, np.concatenate(pictures))))
+    found = np.zeros(off.shape[1])
+    for first in range(0, len(off), _AT_ONCE):  # not all pairs at once
+        some = np.arange(first, min(first + _AT_ONCE, len(off)))
+        alike = np.where((inside[some] @ inside.T).toarray() > 0, draws[some] @ draws.T, 0.0)
+        alike[some - first, some] = 1.0
+        found += np.einsum("is,ij,js->s", off[some], alike, off)
     return found
 
 
-def _interval(bootstrap: Bootstrap, parts: Sequence[_Share], images: Codes) -> tuple[float, float]:
-    """The interval of a measure on some images, in points: the sum of some shares, each with 100."""
-    parts = [each.only(images) for each in parts]
-    most, asked = 100.0 * len(parts), parts[0].below.sum()
-    if not all(each.below.sum() for each in parts):
-        return 0.0, most  # nothing is told, such as F1 where the option is neither right nor given
-    above, below = (
-        sum(sums * asked / whole.sum() / len(parts) for sums, (_, whole) in zip(each, parts, strict=True))
-        for each in zip(*parts, strict=True)
-    )
-    found = share_interval(bootstrap.only(images), above, below)
+def _interval(bootstrap: Bootstrap, share: _Share, draws: Array, most: float) -> tuple[float, float]:
+    """The interval of a measure, in points: of a share of so many at most.
+
+    Args:
+        draws: of the share, [resamples].
+    """
+    if not share.below.any():
+        return 0.0, most  # nothing is told
+    found = share_interval(bootstrap, share.above, share.below, draws=draws)
     if found.low is None or found.high is None:
         return 0.0, most  # one image tells nothing
     return most * found.low, most * found.high

@@ -11,10 +11,10 @@ short for few images, and for differences that few images make: of 20 to 40 imag
 these in 94% to 96%. Shares have intervals of their own: see `intervals.share_intervals`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,9 @@ from analyze.statistics.clusters import Array, Clusters, Codes, places_of_each
 from analyze.statistics.distributions import student_quantile
 
 RESAMPLES, SEED, LEVEL = 10_000, 0, 0.95
-_AT_ONCE = 1_000_000  # draws made, or given, at once
+_AT_ONCE = 2**18  # draws made, or given, at once
+_TOTALS = 2**26  # bytes of totals that are held at once, of groups of images
+_FEW = 8  # statistics that are added up one by one
 _KEPT = 2**28  # bytes of draws that are kept: those of 13,000 images take half of it
 
 Drawn = npt.NDArray[np.uint8]
@@ -53,14 +55,12 @@ class Bootstrap:
     """Resamples of the images of some clusters.
 
     Attributes:
-        kept: bytes of draws that are kept at most, such as 0 where each image is asked for once; None: `_KEPT`.
         of_others: where these are some images of others, the bootstrap of those and the places of these in it.
     """
 
     clusters: Clusters
     resamples: int = RESAMPLES
     seed: int = SEED
-    kept: int | None = None
     of_others: "tuple[Bootstrap, Codes] | None" = None
 
     def totals(self, values: Array, images: npt.NDArray[np.bool_] | None = None) -> Array:
@@ -74,15 +74,35 @@ class Bootstrap:
             images: bool [images], those that count; None: all.
         """
         own = np.arange(self.clusters.images) if images is None else np.flatnonzero(images)
-        return self._totals(values, own)
+        return next(self.totals_of_groups([(own, values[own])]))
 
-    def _totals(self, values: Array, images: Codes) -> Array:
-        """As `totals`, of some images by their numbers."""
-        found = np.zeros((self.resamples, values.shape[1]))
-        for places, number, resamples in self._draws.of(self._drawn_as[images]):
-            own = values[images[places]].astype(np.float64)
-            for rows, drawn in resamples:
-                found[rows] += drawn.T.astype(np.float64) @ own * (number / max(1, number - 1))
+    def totals_of_groups(self, groups: Sequence[tuple[Codes, Array]], *, again: bool = True) -> Iterator[Array]:
+        """As `totals`, of several groups of images, one after the other; an image is drawn once for many groups.
+
+        Args:
+            groups: of each its images, by their numbers, and their values, [images, statistics]. One image may be in
+                several groups.
+            again: whether the same images are asked for later: draws are kept for that.
+
+        Yields:
+            float64 [resamples, statistics].
+        """
+        most = max((values.shape[1] for _, values in groups), default=1)
+        size = max(1, _TOTALS // (8 * self.resamples * most))
+        drawn = [self._drawn_as[images] for images, _ in groups]
+        again |= len(groups) > size and len(np.unique(np.concatenate(drawn))) < sum(map(len, drawn))
+        for first in range(0, len(groups), size):
+            yield from self._totals(groups[first : first + size], again)
+
+    def _totals(self, groups: Sequence[tuple[Codes, Array]], again: bool) -> list[Array]:
+        """As `totals_of_groups`, all at once."""
+        found = [np.zeros((self.resamples, values.shape[1])) for _, values in groups]
+        for stratum in self._draws.of([self._drawn_as[images] for images, _ in groups], keep=again):
+            weight = stratum.images / max(1, stratum.images - 1)
+            own = [groups[part.group][1][part.places].astype(np.float64) for part in stratum.parts]
+            for rows, drawn in stratum.resamples:
+                for part, values in zip(stratum.parts, own, strict=True):
+                    found[part.group][rows] += _added(drawn[part.members], values) * weight
         return found
 
     @cached_property
@@ -97,7 +117,7 @@ class Bootstrap:
     def _draws(self) -> "Draws":
         if self.of_others is not None:
             return self.of_others[0]._draws
-        return Draws(self._strata, self.resamples, self.seed, _KEPT if self.kept is None else self.kept)
+        return Draws(self._strata, self.resamples, self.seed, _KEPT)
 
     @cached_property
     def _strata(self) -> Codes:
@@ -126,8 +146,9 @@ class Bootstrap:
             float64 [resamples].
         """
         values, chosen = np.stack([sums, counts], axis=1), np.flatnonzero(images)
-        for places in places_of_each(self.clusters.category[chosen]) if len(chosen) else ():
-            yield _shares(*self._totals(values, chosen[places]).T)
+        each = [chosen[places] for places in places_of_each(self.clusters.category[chosen])] if len(chosen) else []
+        for totals in self.totals_of_groups([(own, values[own]) for own in each]):
+            yield divided(*totals.T)
 
     def ratios(self, sums: Array, counts: Array, images: npt.NDArray[np.bool_] | None = None) -> Array:
         """Draws of sum(sums) / sum(counts).
@@ -142,7 +163,7 @@ class Bootstrap:
         """
         above, below = (each.reshape(len(each), -1) for each in (sums, counts))
         totals = self.totals(np.concatenate([above, below], axis=1), images)
-        draws = _shares(totals[:, : above.shape[1]], totals[:, above.shape[1] :])
+        draws = divided(totals[:, : above.shape[1]], totals[:, above.shape[1] :])
         return draws if sums.ndim > 1 else draws[:, 0]
 
     def mean(self, sums: Array, counts: Array, images: npt.NDArray[np.bool_] | None = None) -> Interval:
@@ -188,11 +209,51 @@ class Bootstrap:
         return student_quantile(np.maximum(1, images.sum(axis=0) - strata), (1 + level) / 2)
 
 
-def _shares(above: Array, below: Array) -> Array:
+def divided(above: Array, below: Array) -> Array:
     """One over the other; NaN where both are 0."""
     with np.errstate(invalid="ignore", divide="ignore"):
         found: Array = above / below
     return found
+
+
+def _added(drawn: Drawn, values: Array) -> Array:
+    """The sums over images, each as often as it is drawn: [resamples, statistics].
+
+    A product of matrices would wait for the products of other threads, see `beside`, and these for it; it is worth that
+    for many statistics.
+    """
+    often = drawn.T.astype(np.float64)
+    if values.shape[1] > _FEW:
+        return often @ values
+    return np.stack([np.einsum("ri,i->r", often, each) for each in values.T.copy()], axis=1)
+
+
+class Part(NamedTuple):
+    """The images of a group that are in a stratum.
+
+    Attributes:
+        group: its number.
+        places: those of the images in the group.
+        members: those of the same images in the stratum.
+    """
+
+    group: int
+    places: Codes
+    members: Codes
+
+
+class Stratum(NamedTuple):
+    """What is drawn together.
+
+    Attributes:
+        images: how many there are.
+        parts: those that are asked for, of each group.
+        resamples: some after the other, as a slice with how often each image is drawn, uint8 [images, resamples].
+    """
+
+    images: int
+    parts: list[Part]
+    resamples: Iterator[tuple[slice, Drawn]]
 
 
 class Draws:
@@ -217,38 +278,41 @@ class Draws:
         """The images of each stratum, in order."""
         return places_of_each(self._strata) if len(self._strata) else []
 
-    def of(self, images: Codes) -> Iterator[tuple[Codes, int, Iterator[tuple[slice, Drawn]]]]:
-        """Some images, stratum by stratum.
+    def of(self, groups: Sequence[Codes], *, keep: bool) -> Iterator["Stratum"]:
+        """The images of some groups, stratum by stratum; the resamples of each are all to be taken before the next.
 
         Args:
-            images: which ones; the same may be asked for several times.
-
-        Yields:
-            The places in `images` of those of a stratum; how many images the stratum has; and some resamples after the
-            other, as a slice with how often these images are drawn, uint8 [images, resamples]. All are to be taken.
+            groups: the images of each; one image may be in several.
+            keep: whether what is drawn is kept, as far as there is room.
         """
+        group = np.repeat(np.arange(len(groups)), list(map(len, groups)))
+        place = np.concatenate([np.arange(len(each)) for each in groups])
+        images = np.concatenate(groups)
         strata = self._strata[images]
-        for places in places_of_each(strata) if len(images) else ():
-            number = int(np.searchsorted(self._codes, strata[places[0]]))
-            members = self._members[number]
-            yield places, len(members), self._some(number, np.searchsorted(members, images[places]))
+        for own in places_of_each(strata) if len(images) else ():
+            number = int(np.searchsorted(self._codes, strata[own[0]]))
+            members = np.searchsorted(self._members[number], images[own])
+            parts = [
+                Part(int(group[own[some[0]]]), place[own[some]], members[some]) for some in places_of_each(group[own])
+            ]
+            yield Stratum(len(self._members[number]), parts, self._some(number, parts, keep))
 
-    def _some(self, number: int, own: Codes) -> Iterator[tuple[slice, Drawn]]:
-        """The draws of some images of a stratum, by their places in it."""
+    def _some(self, number: int, parts: Sequence[Part], keep: bool) -> Iterator[tuple[slice, Drawn]]:
+        """The draws of a stratum that has these parts."""
         while len(self._states) <= number:
-            for _ in self._drawn(len(self._states) - 1):
+            for _ in self._drawn(len(self._states) - 1, keep):
                 pass
         if number in self._kept:
-            for rows in _blocks(self._resamples, max(1, _AT_ONCE // len(own))):
-                yield rows, self._kept[number][own, rows]
+            largest = max(len(each.members) for each in parts)
+            for rows in _blocks(self._resamples, max(1, _AT_ONCE // largest)):
+                yield rows, self._kept[number][:, rows]
             return
-        for rows, drawn in self._drawn(number):
-            yield rows, drawn[own]
+        yield from self._drawn(number, keep)
 
-    def _drawn(self, number: int) -> Iterator[tuple[slice, Drawn]]:
+    def _drawn(self, number: int, keep: bool) -> Iterator[tuple[slice, Drawn]]:
         """Draw the images of a stratum, and keep what memory has room for."""
         count = len(self._members[number])
-        room = self._held + count * self._resamples <= self._room
+        room = keep and self._held + count * self._resamples <= self._room
         kept = np.empty((count, self._resamples), np.uint8) if room else None
         self._generator.bit_generator.state = self._states[number]
         shares = np.full(count, 1 / count)

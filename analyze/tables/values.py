@@ -21,7 +21,7 @@ from schemas.store.grids import Grid
 from schemas.workers.work import HERE, Workers
 
 Values = npt.NDArray[np.float32]
-MOST_HELD = 2**27  # values: half a gigabyte
+MOST_HELD = 2**26  # values: a quarter of a gigabyte
 
 
 def sample_values(

@@ -1,6 +1,7 @@
 """Oracle: pandas on the whole table; scores worked out by hand."""
 
 import tracemalloc
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from scipy import stats
 from analyze import summary
 from analyze.__main__ import main
 from analyze.scores.accuracy import category_scores, total_scores
-from analyze.scores.intervals import score_intervals
+from analyze.scores.intervals import _spread, score_intervals
 from analyze.statistics.bootstrap import Bootstrap
 from analyze.statistics.clusters import Clusters
 from analyze.statistics.intervals import share_interval
@@ -417,6 +418,21 @@ def test_images_that_are_in_several_categories_do_not_count_several_times():
     for low, high in (("low", "high"), ("f1_low", "f1_high")):
         width = found[high] - found[low]
         assert width["mean"] == pytest.approx(width["random"], rel=0.02)
+
+
+@pytest.mark.parametrize("at_once", [2, 256])
+def test_categories_without_a_common_image_are_taken_for_independent(at_once, monkeypatch):
+    """The variance of their sum, some at once, is that of a matrix of all correlations over resamples."""
+    monkeypatch.setattr("analyze.scores.intervals._AT_ONCE", at_once)
+    random, pictures = np.random.default_rng(0), [np.array(each) for each in ([0, 1], [1, 2], [3], [0, 3], [4])]
+    off, draws = random.random((5, 2)), random.random((5, 300)) + random.random(300)
+    draws[4] = 1  # does not vary
+    with np.errstate(invalid="ignore"):
+        alike = np.nan_to_num(np.corrcoef(draws))
+    for one, other in product(range(5), repeat=2):
+        alike[one, other] = one == other or alike[one, other] * bool({*pictures[one]} & {*pictures[other]})
+    assert _spread(off, draws, pictures) == pytest.approx(np.einsum("is,ij,js->s", off, alike, off), rel=1e-12)
+    assert alike[0, 1] > 0.1 > alike[0, 2] == 0
 
 
 def test_intervals_of_f1_cover_the_truth():

@@ -9,7 +9,7 @@ import pytest
 import statsmodels.api as statsmodels
 from scipy import stats
 
-from analyze.statistics.bootstrap import Bootstrap
+from analyze.statistics.bootstrap import Bootstrap, Draws
 from analyze.statistics.clusters import Clusters, ImageSums
 from analyze.statistics.intervals import mean_interval, share_interval, skewed_mean_intervals, wilson
 from tests.simulations.intervals import LOSSES, MEANS, loss_coverage, mean_coverage, share_coverage
@@ -176,6 +176,32 @@ def test_resampling_holds_a_byte_for_each_draw_or_none(monkeypatch, kept, held):
         assert tracemalloc.get_traced_memory()[1] < held + 1.8e6  # and a copy of them as much again
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("pictures", [None, np.arange(40) % 30])
+@pytest.mark.parametrize(
+    ("held", "room", "again", "kept", "once"),
+    [
+        *((2**26, 10**6, each, each, True) for each in (True, False)),
+        (100, 10**6, False, True, True),  # group by group
+        (100, 0, False, False, False),
+    ],
+)
+def test_each_image_is_drawn_once_for_several_groups(pictures, held, room, again, kept, once, monkeypatch):
+    """Of 3 categories, all of their images, and no image; unless groups are taken one by one and nothing has room."""
+    monkeypatch.setattr("analyze.statistics.bootstrap._TOTALS", held)
+    monkeypatch.setattr("analyze.statistics.bootstrap._KEPT", room)
+    of, rng = replace(clusters(40, categories=3), picture=pictures), np.random.default_rng(0)
+    images = [*(np.flatnonzero(of.category == number) for number in range(3)), np.arange(40), np.arange(0)]
+    groups = [(each, rng.random((len(each), 2))) for each in images]
+    bootstrap, strata, draw = Bootstrap(of, 100, 3), [], Draws._drawn
+    monkeypatch.setattr(Draws, "_drawn", lambda self, number, keep: strata.append(number) or draw(self, number, keep))
+    found = list(bootstrap.totals_of_groups(groups, again=again))
+    assert (len(strata) == len(set(strata))) == once
+    assert (bootstrap._draws._held > 0) == kept
+    whole = weights(Bootstrap(of, 100, 3))
+    for (own, values), totals in zip(groups, found, strict=True):
+        assert totals == pytest.approx(whole[:, own] @ values, rel=1e-12)
 
 
 def test_totals_of_whole_numbers_are_exact_in_any_order():
