@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analyze.statistics.clusters import BY_HASH, Array, Codes, Shown, image_lists, joined_rows
+from analyze.statistics.clusters import Array, Codes, Shown, image_lists, joined_rows
 from schemas.columns import GROUPS, OK, PICTURES
 from schemas.tasks import HALLUSION, MME, POOLED, SUM, Group, Task
 
@@ -137,16 +137,18 @@ def scored_questions(samples: pd.DataFrame, task: Task = MME) -> pd.DataFrame:
     for group in task.groups:
         table[group.name] = pair if group.of is None else _named(samples, task.named.index(group))[scored.index]
         table["counts"] &= _is_whole(table, group, samples)
-    observed = scored[table["observed"].to_numpy()]
+    observed = scored if table["observed"].all() else scored[table["observed"].to_numpy()]
     unit = pd.Series(joined_rows(observed, Shown.of(observed)), observed.index)
     table["unit"] = unit.reindex(table.index, fill_value=-1)
     return table
 
 
 def _shown(samples: pd.DataFrame, rows: pd.Index) -> Shown:
-    """The images that some of the samples are about; nothing is copied where these are all of them."""
-    columns = [name for name in (*BY_HASH, PICTURES) if name in samples]
-    return Shown.of(samples if len(rows) == len(samples) else samples.loc[rows, columns])
+    """The images that some of the samples are about; of all samples no text is copied."""
+    whole = Shown.of(samples)
+    chosen = samples.index.isin(rows)
+    kept = chosen[whole.row]
+    return Shown((np.cumsum(chosen) - 1)[whole.row[kept]], whole.image[kept])
 
 
 def group_codes(table: pd.DataFrame, group: Group) -> Codes:
