@@ -135,7 +135,7 @@ def _letters(samples: pd.DataFrame, bootstrap: Bootstrap, flips: int) -> pd.Data
             }
             for value, each in zip(("given", "right", "expected"), sums, strict=False):
                 row[value] = 100 * float(each[images, letter].sum() / asked.sum())
-            found = some.mean(excess[images, letter], asked, asked > 0)
+            found = some.mean(excess[images, letter], asked)
             row |= found.columns("difference", "low", "high", scale=100)
             if note := notes[place][letter]:
                 row |= {"low": np.nan, "high": np.nan}

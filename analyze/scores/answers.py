@@ -67,7 +67,7 @@ def _bias(bootstrap: Bootstrap, excess: Array, given: Array) -> tuple[Interval, 
     if why := cannot_tell_bias(leans, bootstrap.clusters):
         return Interval(estimate, None, None, why), np.nan
     p = float(sign_flip_maximum(leans[:, None], seed=bootstrap.seed).p[0])
-    return bootstrap.mean(excess, given, chosen), p
+    return bootstrap.mean(excess, given), p
 
 
 def cannot_tell_bias(excess: Array, clusters: Clusters) -> str:

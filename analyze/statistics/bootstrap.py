@@ -63,7 +63,7 @@ class Bootstrap:
     seed: int = SEED
     of_others: "tuple[Bootstrap, Codes] | None" = None
 
-    def totals(self, values: Array, images: npt.NDArray[np.bool_] | None = None) -> Array:
+    def totals(self, values: Array) -> Array:
         """Sums over images, each times its weight in a resample: float64 [resamples, statistics].
 
         Within a stratum all weights have the same factor, so what is drawn is added up first: of whole numbers, such as
@@ -71,10 +71,8 @@ class Bootstrap:
 
         Args:
             values: [images, statistics].
-            images: bool [images], those that count; None: all.
         """
-        own = np.arange(self.clusters.images) if images is None else np.flatnonzero(images)
-        return next(self.totals_of_groups([(own, values[own])]))
+        return next(self.totals_of_groups([(np.arange(self.clusters.images), values)]))
 
     def totals_of_groups(self, groups: Sequence[tuple[Codes, Array]], *, again: bool = True) -> Iterator[Array]:
         """As `totals`, of several groups of images, one after the other; an image is drawn once for many groups.
@@ -150,37 +148,37 @@ class Bootstrap:
         for totals in self.totals_of_groups([(own, values[own]) for own in each]):
             yield divided(*totals.T)
 
-    def ratios(self, sums: Array, counts: Array, images: npt.NDArray[np.bool_] | None = None) -> Array:
+    def ratios(self, sums: Array, counts: Array) -> Array:
         """Draws of sum(sums) / sum(counts).
 
         Args:
             sums: [images] or [images, statistics].
             counts: as `sums`, or [images].
-            images: bool [images], those that count; None: all.
 
         Returns:
             float64 [resamples] or [resamples, statistics]; NaN where a resample has no count.
         """
         above, below = (each.reshape(len(each), -1) for each in (sums, counts))
-        totals = self.totals(np.concatenate([above, below], axis=1), images)
+        totals = self.totals(np.concatenate([above, below], axis=1))
         draws = divided(totals[:, : above.shape[1]], totals[:, above.shape[1] :])
         return draws if sums.ndim > 1 else draws[:, 0]
 
-    def mean(self, sums: Array, counts: Array, images: npt.NDArray[np.bool_] | None = None) -> Interval:
-        """The interval of sum(sums) / sum(counts), of one statistic; arguments as for `ratios`.
+    def mean(self, sums: Array, counts: Array) -> Interval:
+        """The interval of sum(sums) / sum(counts), of one statistic.
+
+        Args:
+            sums, counts: [images].
 
         Raises:
             ValueError: no image has a value.
         """
-        chosen = slice(None) if images is None else images
-        total = float(counts[chosen].sum())
+        total, values = float(counts.sum()), counts > 0
         if not total:
             raise ValueError("no image has a value")
-        estimate = float(sums[chosen].sum()) / total
-        if (number := int(np.count_nonzero(counts[chosen]))) < 2:
+        estimate = float(sums.sum()) / total
+        if (number := int(np.count_nonzero(values))) < 2:
             return Interval(estimate, None, None, f"{number} image")
-        values = (counts > 0) & (True if images is None else images)
-        low, high = self.bounds(np.array([estimate]), self.ratios(sums, counts, images)[:, None], values)
+        low, high = self.bounds(np.array([estimate]), self.ratios(sums, counts)[:, None], values)
         return Interval(estimate, float(low[0]), float(high[0]))
 
     def bounds(

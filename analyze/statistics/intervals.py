@@ -1,7 +1,6 @@
 """Intervals of means from sums over images, whose values may be skewed, and of shares, such as accuracy and score."""
 
 import numpy as np
-import numpy.typing as npt
 
 from analyze.statistics.bootstrap import LEVEL, Bootstrap, Interval
 from analyze.statistics.clusters import Array, Clusters, Codes, ImageSums
@@ -79,29 +78,21 @@ def _by_stratum(values: Array, strata: Codes) -> Array:
     return found
 
 
-def share_interval(
-    bootstrap: Bootstrap,
-    sums: Array,
-    counts: Array,
-    images: npt.NDArray[np.bool_] | None = None,
-    draws: Array | None = None,
-) -> Interval:
+def share_interval(bootstrap: Bootstrap, sums: Array, counts: Array, draws: Array | None = None) -> Interval:
     """The interval of a share, such as accuracy; see `share_intervals`.
 
     Args:
         sums, counts: [images]: of an image's samples, those that count, and all.
-        images: bool [images], those of interest; None: all.
         draws: of the share, [resamples], where they were made before.
 
     Raises:
         ValueError: no image has a value.
     """
-    chosen = (counts > 0) & (True if images is None else images)
-    if chosen.sum() < 2:
-        return bootstrap.mean(sums, counts, chosen)
+    if np.count_nonzero(counts) < 2:
+        return bootstrap.mean(sums, counts)
     drawn = None if draws is None else draws[:, None]
-    low, high = share_intervals(bootstrap, sums[:, None], counts[:, None], chosen, drawn)
-    return Interval(float(sums[chosen].sum() / counts[chosen].sum()), float(low[0]), float(high[0]))
+    low, high = share_intervals(bootstrap, sums[:, None], counts[:, None], drawn)
+    return Interval(float(sums.sum() / counts.sum()), float(low[0]), float(high[0]))
 
 
 def mean_of_images(clusters: Clusters, sums: Array) -> Interval:
@@ -136,11 +127,7 @@ def ratio_intervals(clusters: Clusters, sums: Array, counts: Array, *, least: fl
 
 
 def share_intervals(
-    bootstrap: Bootstrap,
-    sums: Array,
-    counts: Array,
-    images: npt.NDArray[np.bool_] | None = None,
-    draws: Array | None = None,
+    bootstrap: Bootstrap, sums: Array, counts: Array, draws: Array | None = None
 ) -> tuple[Array, Array]:
     """The intervals of many shares: low and high, [statistics]; NaN below two images with a value.
 
@@ -152,18 +139,17 @@ def share_intervals(
 
     Args:
         sums, counts: [images, statistics]: of an image's samples, those that count, and all.
-        images: bool [images], those of interest; None: all.
         draws: of the shares, [resamples, statistics], where they were made before.
     """
-    there = (counts > 0) & (True if images is None else images[:, None])
+    there = counts > 0
     found = np.full((2, there.shape[1]), np.nan)
     if not (told := there.sum(axis=0) >= 2).any():
         return found[0], found[1]
     there = there[:, told]
-    own, asked = (np.where(there, each[:, told], 0.0) for each in (sums, counts))
+    own, asked = sums[:, told], counts[:, told]
     samples = asked.sum(axis=0)
     share = own.sum(axis=0) / samples
-    drawn = bootstrap.ratios(own, asked, images) if draws is None else draws[:, told]
+    drawn = bootstrap.ratios(own, asked) if draws is None else draws[:, told]
     with np.errstate(divide="ignore", invalid="ignore"):
         units = share * (1 - share) / np.nanvar(drawn, axis=0)
     own, asked = (bootstrap.clusters.joined(each) for each in (own, asked))

@@ -336,7 +336,7 @@ def test_the_interval_of_a_score_without_pairs_is_that_of_accuracy():
     bootstrap = Bootstrap(clusters, 500, 5)
     for name in ("count", "color", "all"):
         images = np.array([name in (clusters.categories[each], "all") for each in clusters.category])
-        own = share_interval(bootstrap, right, clusters.counts, images)
+        own = share_interval(bootstrap, right * images, clusters.counts * images)
         assert found.loc[name, ["score", "low", "high"]].tolist() == pytest.approx(
             [100 * own.estimate, 100 * own.low, 100 * own.high]
         )

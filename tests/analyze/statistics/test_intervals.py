@@ -115,10 +115,9 @@ def test_ratios_are_those_of_one_product_with_all_weights(pictures, monkeypatch)
     monkeypatch.setattr("analyze.statistics.bootstrap._AT_ONCE", 1_000)
     bootstrap, sums, counts = Bootstrap(of, 700, 3), rng.random((40, 2)), rng.integers(1, 4, 40)
     assert weights(bootstrap) == pytest.approx(whole, rel=1e-12)
-    for images in (None, rng.random(40) < 0.7):
-        own = slice(None) if images is None else images
-        expected = (whole[:, own] @ sums[own]) / (whole[:, own] @ counts[own])[:, None]
-        assert bootstrap.ratios(sums, counts, images) == pytest.approx(expected, rel=1e-12)
+    for images in (np.ones(40), rng.random(40) < 0.7):
+        above, below = sums * images[:, None], counts * images
+        assert bootstrap.ratios(above, below) == pytest.approx(whole @ above / (whole @ below)[:, None], rel=1e-12)
 
 
 @pytest.mark.parametrize("pictures", [None, np.arange(40) % 30])
@@ -137,11 +136,12 @@ def test_some_images_by_themselves_are_as_they_are_among_all(pictures):
         assert of.rows(images).tolist() == np.flatnonzero(inside).tolist()
         assert some.clusters.different() == of.different(chosen)
         assert some.clusters.together() == of.together(chosen)
-        assert (some.ratios(right[images], of.counts[images]) == bootstrap.ratios(right, of.counts, chosen)).all()
+        among = bootstrap.ratios(right * chosen, of.counts * chosen)
+        assert (some.ratios(right[images], of.counts[images]) == among).all()
         assert (some.quantiles(chosen[images, None]) == bootstrap.quantiles(chosen[:, None])).all()
         if len(images) > 1:
             own = share_interval(some, right[images], of.counts[images])
-            among = share_interval(bootstrap, right, of.counts, chosen)
+            among = share_interval(bootstrap, right * chosen, of.counts * chosen)
             assert (own.low, own.high) == pytest.approx((among.low, among.high), rel=1e-12)
             again = some.only(np.arange(1, len(images)))
             assert (again.totals(np.eye(len(images) - 1)) == weights(bootstrap)[:, images[1:]]).all()
@@ -152,10 +152,10 @@ def test_some_images_by_themselves_are_as_they_are_among_all(pictures):
 def test_draws_that_are_not_kept_are_the_same_when_drawn_again(kept, pictures, monkeypatch):
     """Of 3 categories of 13 or 14 images or, where images are in two of them, of sets of these: 100 resamples each."""
     of = replace(clusters(40, categories=3), picture=pictures)
-    whole, last = weights(Bootstrap(of, 100, 3)), of.category == 2
+    whole, last = weights(Bootstrap(of, 100, 3)), np.flatnonzero(of.category == 2)
     monkeypatch.setattr("analyze.statistics.bootstrap._KEPT", kept)
     bootstrap = Bootstrap(of, 100, 3)
-    assert (bootstrap.totals(np.eye(40)[:, last], last) == whole[:, last]).all()  # before the strata that come first
+    assert (weights(bootstrap.only(last)) == whole[:, last]).all()  # before the strata that come first
     assert (weights(bootstrap) == whole).all()
     assert (weights(bootstrap) == whole).all()
     assert bootstrap._draws._held <= kept
@@ -208,7 +208,7 @@ def test_totals_of_whole_numbers_are_exact_in_any_order():
     """So that neither the order of questions nor the number of threads shows in an interval."""
     of, right = clusters(3_000, categories=7), np.random.default_rng(1).integers(0, 3, (3_000, 1))
     bootstrap = Bootstrap(of, 50)
-    parts = [bootstrap.totals(right, np.arange(3_000) % 21 == part) for part in range(21)]
+    parts = [bootstrap.totals(right * (np.arange(3_000) % 21 == part)[:, None]) for part in range(21)]
     each = [np.sum(parts[number::7], axis=0) / (n / (n - 1)) for number, n in enumerate(np.bincount(of.category))]
     assert np.abs(each - np.round(each)).max() < 1e-9
     assert bootstrap.totals(right) == pytest.approx(np.sum(parts, axis=0), rel=1e-14)
@@ -293,7 +293,8 @@ def test_ratios_of_all_categories_are_those_of_each():
     of, rng = clusters(50, categories=8), np.random.default_rng(0)
     bootstrap, right = Bootstrap(of, 20), rng.integers(0, 3, 50).astype(float)
     images = rng.random(50) < 0.7
-    each = [bootstrap.ratios(right, of.counts, images & (of.category == number)) for number in range(8)]
+    some = [images & (of.category == number) for number in range(8)]
+    each = [bootstrap.ratios(right * own, of.counts * own) for own in some]
     found = list(bootstrap.ratios_by_category(right, of.counts, images))
     assert np.stack(found) == pytest.approx(np.stack(each), rel=1e-12, nan_ok=True)
 
