@@ -23,7 +23,7 @@ DEVICE ?= auto
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-llava demo tour tutorial train-demo data extract knock-out plots summary compare diagnose image prompts prune maps words mentions report verify validate export-pt import-pt test check page reference bench bench-writing bench-plots bench-page clean
+.PHONY: help setup setup-llava demo tour tutorial train-demo data extract knock-out plots summary compare diagnose image prompts prune maps words mentions report verify validate export-pt import-pt test check page reference bench bench-writing bench-analysis bench-page clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -232,8 +232,8 @@ bench: $(VENV)/.all  ## measure what observing costs, on a GPU where there is on
 bench-writing: $(VENV)/.all  ## measure what observing each token that a model writes costs: [ARGS]
 	$(BIN)/python -m tests.bench.writing $(ARGS)
 
-bench-plots: $(VENV)/.all  ## measure plots and summary at the size of MME, and ten times that: [ARGS]
-	$(BIN)/python -m tests.bench.plots $(ARGS)
+bench-analysis: $(VENV)/.all  ## measure analysis at the size of MME, and ten times that: [ARGS]
+	$(BIN)/python -m tests.bench.analysis $(ARGS)
 
 bench-page: $(VENV)/.all  ## measure the page of a run, one file and a folder, at the size of MME, and ten times that: [ARGS]
 	$(BIN)/python -m tests.bench.page $(ARGS)

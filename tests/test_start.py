@@ -1,5 +1,6 @@
 """Ctrl-C while a command starts: one line, exit code 130, and nothing is written."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -60,3 +61,15 @@ def test_imports_before_it_are_few():
     code = "import sys; before = set(sys.modules); import schemas.cli; print(*set(sys.modules) - before)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not {"pyarrow", "numpy", "pandas", "torch"} & set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"), [({}, "system"), ({"ARROW_DEFAULT_MEMORY_POOL": "mimalloc"}, "mimalloc")]
+)
+def test_arrow_takes_memory_from_the_system_unless_another_pool_is_asked_for(asked, expected, monkeypatch):
+    monkeypatch.delenv("ARROW_DEFAULT_MEMORY_POOL", raising=False)
+    code = "from schemas.cli import begin; begin(); import pyarrow; print(pyarrow.default_memory_pool().backend_name)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=os.environ | asked, capture_output=True, text=True
+    )
+    assert done.stdout == f"{expected}\n"

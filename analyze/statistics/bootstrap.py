@@ -3,8 +3,8 @@
 A resample gives each image a weight. Of a category of n images, n - 1 are drawn, and each draw counts n / (n - 1) times
 (Rao and Wu, 1988): with n draws, the variance would be too small by that factor, which matters for categories of 20
 images. The only images of their categories are resampled together. An image that is in several categories, as in POPE,
-is drawn once for all of them. A statistic that is made of sums over images is
-then a product of matrices. Two runs on the same images take the same resamples, so that only their difference counts.
+is drawn once for all of them. A statistic that is made of sums over images is then a product of matrices. Two runs on
+the same images take the same resamples, so that only their difference counts.
 An interval is the estimate with its standard error, the standard deviation over the resamples, times the quantile of
 Student's t with as many degrees of freedom as there are images less categories. Percentiles of the resamples are too
 short for few images, and for differences that few images make: of 20 to 40 images they hold in 92% to 94% of runs, and

@@ -4,6 +4,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -83,15 +84,20 @@ def start(path: Path, samples: int, *, fields: dict | None = None, **options) ->
     return MadeUpWriter(path, manifest(**(fields or {})), Session(device="cpu"), samples=samples, **options)
 
 
+def image_hash(category: str, image: int) -> str:
+    """The hash of an image, one for each category and number."""
+    return sha256(f"{category}/{image}".encode()).hexdigest()
+
+
 def sample(number: int, category: str) -> dict:
-    """A row of `samples`; pairs of rows share a question id, and the answers alternate."""
+    """A row of `samples`; pairs of rows share a question id and an image of theirs, and the answers alternate."""
     return {
         "sample_id": f"{category}/{number // 2}" + ("#2" if number % 2 else ""),
         "category": category,
         "row": number,
         "question_id": f"{category}/{number // 2}",
         "image": f"{category}/{number // 2}.png",
-        "image_sha256": f"{number // 2:064x}",
+        "image_sha256": image_hash(category, number // 2),
         "question": f"Is this {number}?",
         "answer": "No" if number % 2 else "Yes",
         "n_bos": 1,
@@ -141,6 +147,7 @@ def write_run(
     categories: dict[str, int] | None = None,
     tables: Sequence[str] = (),
     maps_heads: Sequence[tuple[int, int]] | None = None,
+    prompts: Sequence[str] = (),
 ):
     """A complete run with these numbers of samples by category; the values of 300 samples are repeated.
 
@@ -148,8 +155,10 @@ def write_run(
 
     Args:
         maps_heads: the heads that have a map, in a run with maps; None: all.
+        prompts: names of wordings; each question is asked in all of them.
     """
     options = {"layers": layers, "heads": heads, "seed": seed, "tables": tables, "maps_heads": maps_heads}
+    options["prompts"] = prompts
     asked = repr((options, list((categories or {}).items()), categories is None, writer_module.ROWS_PER_PART))
     if not isinstance(path, Path):
         return _write_run(path, categories=categories, **options)
@@ -162,20 +171,27 @@ _folder = tempfile.TemporaryDirectory()
 _written: dict[str, Path] = {}
 
 
-def _write_run(path, *, layers, heads, seed, categories, tables, maps_heads):
+def _write_run(path, *, layers, heads, seed, categories, tables, maps_heads, prompts):
     random = np.random.default_rng(seed)
     categories = {"OCR": 4, "color": 6} if categories is None else categories
-    rows = [(number, name) for name, count in categories.items() for number in range(count)]
+    rows = [
+        (number, name, {"prompt": prompt, "sample_id": f"{name}/{number}@{prompt}"} if prompt else {})
+        for name, count in categories.items()
+        for number in range(count)
+        for prompt in prompts or (None,)
+    ]
     pool = [flows(random, layers, heads) for _ in range(min(len(rows), 300))]
     fields: dict = {"layers": layers, "heads": heads, "tables": list(tables)}
     if MAPS in tables:
         fields |= {"maps_of": OF_LAST, "maps_heads": [list(each) for each in sorted(maps_heads or [])]}
     if TOKENS in tables:
         fields |= OF_TEXT
+    if prompts:
+        fields["prompts"] = {name: {"template": f"{name}: {{question}}"} for name in prompts}
     writer = start(path, len(rows), fields=fields)
-    for position, (number, name) in enumerate(rows):
+    for position, (number, name, wording) in enumerate(rows):
         grids, more = extras(random, layers, heads, tables, maps_heads) if tables else ({}, {})
-        row = sample(number, name) | {"row": position} | more
+        row = sample(number, name) | {"row": position} | wording | more
         writer.add(row, {"heads": pool[position % len(pool)], **grids})
     writer.finish()
     return path

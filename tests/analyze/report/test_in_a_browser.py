@@ -20,7 +20,7 @@ from tests.support.report import (
     near,
     start_again,
 )
-from tests.support.runs import put, rewrite, write_run
+from tests.support.runs import image_hash, put, rewrite, write_run
 
 HEADS = WORLD.heads.shape[1]
 ALPHAS = """(each) => [...each.getContext("2d").getImageData(0, 0, each.width, each.height).data]
@@ -198,7 +198,8 @@ def test_the_page_shows_the_numbers_of_the_tables(run, shown):
 
 def test_of_several_images_it_is_said_which_one_is_shown(page, tmp_path):
     run = write_run(tmp_path / "run")
-    write_thumbnail(run, f"{0:064x}", encoded(Image.new("RGB", (60, 40), "red"), "jpeg"))
+    for category in ("OCR", "color"):
+        write_thumbnail(run, image_hash(category, 0), encoded(Image.new("RGB", (60, 40), "red"), "jpeg"))
     rewrite(run, "samples", lambda table: put(table, "n_images", 0, 3))
     page.goto(make_report(run).as_uri())
     page.wait_for_selector("html[data-ready]")
@@ -210,7 +211,7 @@ def test_of_several_images_it_is_said_which_one_is_shown(page, tmp_path):
 
 def test_a_head_without_a_map_names_those_that_have_one(page, tmp_path):
     run = write_run(tmp_path / "run", tables=["maps"], maps_heads=[(0, 1), (1, 2)])
-    write_thumbnail(run, f"{0:064x}", encoded(Image.new("RGB", (60, 40), "red"), "jpeg"))
+    write_thumbnail(run, image_hash("OCR", 0), encoded(Image.new("RGB", (60, 40), "red"), "jpeg"))
     page.goto(make_report(run).as_uri())
     page.wait_for_selector("html[data-ready]")
     click_head(page, 0)
@@ -225,7 +226,7 @@ def test_maps_lie_where_they_are_in_the_image(page, tmp_path):
     """Of an image of 60 x 40, one whose sides are not read, and one that was padded to a square; with boxes."""
     run = write_run(tmp_path / "run", tables=["maps"])
     for number in range(2):
-        write_thumbnail(run, f"{number:064x}", encoded(Image.new("RGB", (60, 40), "red"), "jpeg"))
+        write_thumbnail(run, image_hash("OCR", number), encoded(Image.new("RGB", (60, 40), "red"), "jpeg"))
     grids = [[10.0, 0.0, 50.0, 40.0]] * 2 + [[0.0, -10.0, 60.0, 50.0]] * 2
     rewrite(run, "samples", lambda table: put(table, "grid_box", slice(0, 4), grids))
     rewrite(run, "samples", lambda table: put(table, "boxes", slice(0, 4), [[[10.0, 5.0, 30.0, 25.0]]] * 4))
