@@ -59,10 +59,8 @@ def bias_of(answers: AnswerSums, bootstrap: Bootstrap) -> dict[str, Any]:
 
 
 def _bias(bootstrap: Bootstrap, excess: Array, given: Array) -> tuple[Interval, float]:
-    chosen = given > 0
-    number = int(chosen.sum())
-    estimate = float(excess[chosen].sum() / given[chosen].sum()) if number else np.nan
-    leans, there = (bootstrap.clusters.joined(each) for each in (np.where(chosen, excess, 0.0), chosen))
+    estimate = float(excess.sum() / given.sum()) if given.any() else np.nan
+    leans, there = (bootstrap.clusters.joined(each) for each in (excess, given))
     leans = leans[there > 0]
     if why := cannot_tell_bias(leans, bootstrap.clusters):
         return Interval(estimate, None, None, why), np.nan

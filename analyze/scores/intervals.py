@@ -98,11 +98,13 @@ def _intervals(
     added = totals([name for name in scores["category"] if name in images], task)
     if pooled:
         images |= {total: np.sort(np.concatenate([images[name] for name in names])) for _, total, names in added}
-    alike = not pooled and clusters.picture is not None  # totals need how their categories correlate
+    alike = set[str]()  # categories of totals, which need how these correlate
+    if not pooled and clusters.picture is not None:
+        alike.update(*(names for _, _, names in added))
     groups = list[tuple[Codes, list[list[_Share]], Array]]()
-    for own in images.values():
+    for name, own in images.items():
         of_group = [[each.only(own) for each in some] for some in parts.values()]
-        asked = [[_Share.mean(some), *(some if alike else ())] for some in of_group]
+        asked = [[_Share.mean(some), *(some if name in alike else ())] for some in of_group]
         groups.append((own, asked, np.stack([sums for some in asked for each in some for sums in each], axis=1)))
     drawn = bootstrap.totals_of_groups([(own, sums) for own, _, sums in groups], again=again)
     found: dict[str, dict[str, tuple[float, float]]] = {value: {} for value in parts}
@@ -114,7 +116,7 @@ def _intervals(
             if each:
                 draws[value][name] = np.sum([next(ratios) for _ in each], axis=0)
     if not pooled:
-        pictures = {name: clusters.picture[own] for name, own in images.items()} if clusters.picture is not None else {}
+        pictures = {} if clusters.picture is None else {name: clusters.picture[images[name]] for name in alike}
         for value in parts:
             found[value] |= _of_totals(scores, value, added, task, found[value], draws[value], pictures)
     return found

@@ -25,7 +25,7 @@ from analyze.statistics.distributions import student_quantile
 RESAMPLES, SEED, LEVEL = 10_000, 0, 0.95
 _AT_ONCE = 2**18  # draws made, or given, at once
 _TOTALS = 2**26  # bytes of totals that are held at once, of groups of images
-_FEW = 8  # statistics that are added up one by one
+_FEW = 16  # statistics that are added up one by one: those of the pairs of five wordings are 11
 _KEPT = 2**28  # bytes of draws that are kept: those of 13,000 images take half of it
 
 Drawn = npt.NDArray[np.uint8]
@@ -167,7 +167,7 @@ class Bootstrap:
         """The interval of sum(sums) / sum(counts), of one statistic.
 
         Args:
-            sums, counts: [images].
+            sums, counts: [images]; a sum of no value is 0.
 
         Raises:
             ValueError: no image has a value.

@@ -82,7 +82,7 @@ def share_interval(bootstrap: Bootstrap, sums: Array, counts: Array, draws: Arra
     """The interval of a share, such as accuracy; see `share_intervals`.
 
     Args:
-        sums, counts: [images]: of an image's samples, those that count, and all.
+        sums, counts: [images]: of an image's samples, those that count, and all; a sum of none is 0.
         draws: of the share, [resamples], where they were made before.
 
     Raises:
@@ -138,7 +138,7 @@ def share_intervals(
     are then at most the samples, and the images where the share is 0 or 1.
 
     Args:
-        sums, counts: [images, statistics]: of an image's samples, those that count, and all.
+        sums, counts: [images, statistics]: of an image's samples, those that count, and all; a sum of none is 0.
         draws: of the shares, [resamples, statistics], where they were made before.
     """
     there = counts > 0
