@@ -144,7 +144,7 @@ def scored_questions(samples: pd.DataFrame, task: Task = MME) -> pd.DataFrame:
 
 
 def _shown(samples: pd.DataFrame, rows: pd.Index) -> Shown:
-    """The images that some of the samples are about; of all samples no text is copied."""
+    """The images that some of the samples are about; no text of these is copied."""
     whole = Shown.of(samples)
     chosen = samples.index.isin(rows)
     kept = chosen[whole.row]

@@ -110,9 +110,9 @@ def _intervals(
     found: dict[str, dict[str, tuple[float, float]]] = {value: {} for value in parts}
     draws: dict[str, dict[str, Array]] = {value: {} for value in parts}
     for name, (own, asked, _), sums in zip(images, groups, drawn, strict=True):
-        some, ratios = bootstrap.only(own), iter(divided(sums[:, ::2], sums[:, 1::2]).T)
+        of_images, ratios = bootstrap.only(own), iter(divided(sums[:, ::2], sums[:, 1::2]).T)
         for value, (mean, *each) in zip(parts, asked, strict=True):
-            found[value][name] = _interval(some, mean, next(ratios), 100.0 * len(parts[value]))
+            found[value][name] = _interval(of_images, mean, next(ratios), 100.0 * len(parts[value]))
             if each:
                 draws[value][name] = np.sum([next(ratios) for _ in each], axis=0)
     if not pooled:

@@ -217,8 +217,8 @@ def divided(above: Array, below: Array) -> Array:
 def _added(drawn: Drawn, values: Array) -> Array:
     """The sums over images, each as often as it is drawn: [resamples, statistics].
 
-    A product of matrices would wait for the products of other threads, see `beside`, and these for it; it is worth that
-    for many statistics.
+    Few statistics are added up one by one: a product of matrices waits for those of other threads, and they for it,
+    which costs more where answers are resampled beside tests of heads.
     """
     often = drawn.T.astype(np.float64)
     if values.shape[1] > _FEW:
@@ -257,9 +257,9 @@ class Stratum(NamedTuple):
 class Draws:
     """The images of each stratum, drawn about as often as there are: of n images n - 1, in each resample.
 
-    The first strata are kept as far as memory has room for them. Others are drawn again whenever they are asked for,
-    from the state of the generator where they begin: so ask for all that a stratum is needed for, then for the next,
-    and in one thread: the generator is shared.
+    What is asked for with `keep` is kept as far as memory has room for it. Other strata are drawn again whenever they
+    are asked for, from the state of the generator where they begin: so ask for all that a stratum is needed for, then
+    for the next, and in one thread: the generator is shared.
     """
 
     def __init__(self, strata: Codes, resamples: int, seed: int, room: int) -> None:
